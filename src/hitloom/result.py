@@ -1,0 +1,93 @@
+"""What a system says of an event: :class:`Scores` from the network, :class:`Result` after grouping.
+
+Shape letters: N points, E edges, D embedding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """A graph that a stage built, kept so that losses can be traced to the stage: edges (2,E) of point rows."""
+
+    name: str
+    edge_index: Tensor
+
+
+@dataclass(kw_only=True)
+class Scores:
+    """Outputs of a network for one event or one batch.
+
+    Attributes
+    ----------
+    embedding : (N, D) float32 or None
+        Position of each point in the learned space.
+    point_score : (N,) float32 or None
+        Logit that the point belongs to a true object (is not noise).
+    edge_index, edge_score : (2, E) int64 and (E,) float32, or None
+        Edges and the logit that each joins two points of one object.
+    kept : (N,) bool or None
+        Points that survived the network's own filters; None = all.
+    graphs : list of Graph
+        Graphs built on the way, in order.
+    timing : dict
+        Seconds by stage.
+    intermediate : list of (N, D) tensors
+        Embeddings of earlier iterations, for deep supervision.
+    """
+
+    embedding: Tensor | None = None
+    point_score: Tensor | None = None
+    edge_index: Tensor | None = None
+    edge_score: Tensor | None = None
+    kept: Tensor | None = None
+    graphs: list[Graph] = field(default_factory=list)
+    timing: dict[str, float] = field(default_factory=dict)
+    intermediate: list[Tensor] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The partition of one event's points, whatever the system.
+
+    Attributes
+    ----------
+    event_id : int
+    point_id : (N,) int64
+        Identifiers of the points in the source; 0..N-1 when the source has none.
+    labels : (N,) int64
+        Candidate of each point, counted from 0; -1 = unassigned.
+    embedding, point_score, edge_index, edge_score
+        As in :class:`Scores`, detached and on the CPU.
+    in_input : (N,) bool or None
+        Points that the network saw (False: removed by a cut before it); None = all.
+    timing : dict
+        Wall seconds by stage.
+    """
+
+    event_id: int
+    point_id: Tensor
+    labels: Tensor
+    embedding: Tensor | None = None
+    point_score: Tensor | None = None
+    edge_index: Tensor | None = None
+    edge_score: Tensor | None = None
+    in_input: Tensor | None = None
+    timing: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.point_id.shape:
+            raise ValueError(
+                f"labels must be int64 of shape {tuple(self.point_id.shape)}, "
+                f"not {self.labels.dtype} {tuple(self.labels.shape)}"
+            )
+
+    @property
+    def num_candidates(self) -> int:
+        """Number of different candidates."""
+        return int(torch.unique(self.labels[self.labels >= 0]).numel())

@@ -1,0 +1,1 @@
+"""The systems: Config, network, loss and grouping of one published method each."""

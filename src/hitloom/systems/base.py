@@ -1,0 +1,92 @@
+"""What every system is: a network, a loss and a way of grouping, with its needs declared.
+
+Shape letters: N points, D embedding.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from hitloom.config import Config
+from hitloom.errors import DataError, nearest
+from hitloom.event import Event
+from hitloom.losses.base import Loss
+from hitloom.result import Result, Scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """Event fields and feature columns that a system reads, and those that its loss reads besides."""
+
+    fields: tuple[str, ...]
+    features: tuple[str, ...] = ()
+    training_fields: tuple[str, ...] = ()
+
+    def check(self, event: Event, *, training: bool = False) -> None:
+        """Raise :class:`DataError` naming the first missing field or feature, before any data flows."""
+        for name in (*self.fields, *(self.training_fields if training else ())):
+            if name not in event:
+                raise DataError(f"{event.describe()}: field '{name}' is needed and not in the data")
+        if self.features:
+            available = event.column_names()
+            missing = [name for name in self.features if name not in available]
+            if missing:
+                raise DataError(
+                    f"{event.describe()}: features {missing} are needed and not in the data.{nearest(missing[0], available)}"
+                )
+
+
+class System(nn.Module, ABC):
+    """Base of every system. Constructed from its ``Config`` alone: ``MySystem(config)``."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[Config]]
+
+    config: Any
+
+    @property
+    @abstractmethod
+    def needs(self) -> Needs:
+        """Fields and features read by ``forward`` and ``loss``."""
+
+    @abstractmethod
+    def forward(self, event: Event) -> Scores:
+        """Run the network on an event or a batch of events."""
+
+    @abstractmethod
+    def loss(self, scores: Scores, event: Event) -> Loss:
+        """Return the named parts of the training loss for the scores of ``forward``."""
+
+    @abstractmethod
+    def reconstruct(self, scores: Scores, event: Event) -> Result:
+        """Group the points of ONE event into candidates."""
+
+    @abstractmethod
+    def export_signature(self) -> ExportSignature:
+        """Return the plain-tensor module that exporters trace, with example inputs."""
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSignature:
+    """A module of tensors in, tensors out; ``example(num_points)`` makes inputs of any size for tracing and parity."""
+
+    module: nn.Module
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+    example: Any
+    dynamic_axes: dict[str, dict[int, str]]
+
+
+def point_ids(event: Event) -> torch.Tensor:
+    """Return (N,) int64 identifiers of the points in the source, 0..N-1 when the source has none."""
+    return event.point_id.cpu() if "point_id" in event else torch.arange(event.num_points)
