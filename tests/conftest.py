@@ -17,5 +17,7 @@ def test_data() -> Path:
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("HITLOOM_TEST_DATA", default))
     if not folder.is_dir():
+        if os.environ.get("HITLOOM_REQUIRE_DATA"):
+            pytest.fail(f"real data not found at {folder} although HITLOOM_REQUIRE_DATA is set")
         pytest.skip(f"real data not found at {folder}; set HITLOOM_TEST_DATA to the folder that holds them")
     return folder

@@ -36,9 +36,8 @@ class Needs:
             available = event.column_names()
             missing = [name for name in self.features if name not in available]
             if missing:
-                raise DataError(
-                    f"{event.describe()}: features {missing} are needed and not in the data.{nearest(missing[0], available)}"
-                )
+                hint = nearest(missing[0], available)
+                raise DataError(f"{event.describe()}: features {missing} are needed and not in the data.{hint}")
 
 
 class System(nn.Module, ABC):
