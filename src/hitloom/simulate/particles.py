@@ -1,0 +1,100 @@
+"""A table of particles as columns, and the 64-bit particle id.
+
+Legend: P particles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from hitloom.errors import DataError
+
+# name: (bits, shift), high to low, as in the TrackML data.
+ID_FIELDS = {
+    "vertex": (12, 52),
+    "primary": (16, 36),
+    "generation": (12, 24),
+    "secondary": (12, 12),
+    "process": (12, 0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticleTable:
+    """Particles as columns, each (P,) int64 or float64; mm, GeV, charge in e, ``t`` in mm (c t)."""
+
+    vertex: np.ndarray
+    primary: np.ndarray
+    generation: np.ndarray
+    secondary: np.ndarray
+    process: np.ndarray
+    pdg: np.ndarray
+    charge: np.ndarray
+    mass: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    z: np.ndarray
+    t: np.ndarray
+    px: np.ndarray
+    py: np.ndarray
+    pz: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pdg)
+
+    @classmethod
+    def from_rows(cls, rows: list[tuple[float, ...]]) -> ParticleTable:
+        """Build the table from tuples in the order of the columns; integers must be below 2^53."""
+        names = [field.name for field in fields(cls)]
+        array = np.array(rows, dtype=np.float64).reshape(-1, len(names))
+        columns = {name: np.ascontiguousarray(array[:, i]) for i, name in enumerate(names)}
+        for name in ("vertex", "primary", "generation", "secondary", "process", "pdg"):
+            columns[name] = columns[name].astype(np.int64)
+        return cls(**columns)
+
+    def select(self, keep: np.ndarray) -> ParticleTable:
+        """Return the rows of ``keep``, a mask or row numbers."""
+        return ParticleTable(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
+
+    @property
+    def momentum(self) -> np.ndarray:
+        """(P, 3) GeV."""
+        return np.stack([self.px, self.py, self.pz], axis=1)
+
+    @property
+    def position(self) -> np.ndarray:
+        """(P, 3) mm, point of production."""
+        return np.stack([self.x, self.y, self.z], axis=1)
+
+    @property
+    def pt(self) -> np.ndarray:
+        return np.hypot(self.px, self.py)
+
+    @property
+    def eta(self) -> np.ndarray:
+        return np.arcsinh(self.pz / np.maximum(self.pt, 1e-12))
+
+    def packed_ids(self) -> np.ndarray:
+        """Return (P,) int64 particle ids, the five id columns in the bit fields of :data:`ID_FIELDS`.
+
+        Raises
+        ------
+        DataError
+            When a number does not fit its field or two particles get the same id.
+        """
+        ids = np.zeros(len(self), dtype=np.int64)
+        for name, (bits, shift) in ID_FIELDS.items():
+            values = getattr(self, name)
+            limit = 1 << (bits - (name == "vertex"))  # the highest bit is the sign of int64
+            if len(values) and (values.min() < 0 or values.max() >= limit):
+                wrong = int(values.min() if values.min() < 0 else values.max())
+                raise DataError(
+                    f"simulated event: particle id field '{name}' is {wrong}, wanted 0 to {limit - 1}; lower the pile-up"
+                )
+            ids |= values << shift
+        values, counts = np.unique(ids, return_counts=True)
+        if len(values) != len(ids):
+            raise DataError(f"simulated event: particle id {int(values[counts > 1][0])} belongs to two particles")
+        return ids
