@@ -1,0 +1,1 @@
+"""Classical track finders that stand beside the learned systems: same hits in, same labels out."""
