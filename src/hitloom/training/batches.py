@@ -1,0 +1,146 @@
+"""Batches of events in an order that depends on the seed and the epoch alone.
+
+Shape letters: B events of a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torch_geometric.data import Batch
+
+from hitloom.event import Event
+
+SKIPPED = "skipped"
+
+
+def step_seed(*parts: int) -> int:
+    """Return a 63-bit seed from integers such as (seed, epoch, step, rank); equal parts give equal seeds."""
+    state = np.random.SeedSequence([abs(int(part)) for part in parts]).generate_state(2, np.uint32)
+    return (int(state[0]) << 31) ^ int(state[1])
+
+
+def collate(events: list[Event]) -> Event | Batch:
+    """Return a single event as it is, several as one batch."""
+    return events[0] if len(events) == 1 else Batch.from_data_list(events)
+
+
+class EpochBatches:
+    """Lists of indices for one rank and epoch: a permutation by (seed, epoch), dealt to the ranks in turn.
+
+    Every rank gets the same number of batches; the last ones repeat events from the front where they do not divide.
+    """
+
+    def __init__(
+        self, *, num_events: int, batch_size: int, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.num_events = num_events
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        share = -(-self.num_events // self.world_size)
+        return -(-share // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.arange(self.num_events)
+        if self.shuffle:
+            order = np.random.default_rng(step_seed(self.seed, self.epoch, 1)).permutation(order)
+        if self.num_events:
+            order = np.resize(order, -(-self.num_events // self.world_size) * self.world_size)
+        own = order[self.rank :: self.world_size].tolist()
+        for start in range(0, len(own), self.batch_size):
+            yield own[start : start + self.batch_size]
+
+
+class _Draw(torch.utils.data.Dataset):
+    """Events with a transform whose random numbers depend on (seed, epoch, index) only.
+
+    The index carries the epoch, so that workers that outlive an epoch draw anew.
+    """
+
+    def __init__(self, events: Sequence[Event], transform: Callable[..., Event] | None, seed: int) -> None:
+        self.events, self.transform, self.seed = events, transform, seed
+
+    def __getitem__(self, key: tuple[int, int]) -> Event:
+        epoch, index = key
+        event = self.events[index]
+        if self.transform is None:
+            return event
+        generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, index, 2))
+        return self.transform(event, generator)
+
+
+class _KeyedBatches:
+    """Batches of (epoch, index), beginning after ``first``."""
+
+    def __init__(self, batches: EpochBatches) -> None:
+        self.batches = batches
+        self.first = 0
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for number, indices in enumerate(self.batches):
+            if number >= self.first:
+                yield [(self.batches.epoch, index) for index in indices]
+
+
+class EpochLoader:
+    """Iterable over the batches of an epoch; the first ``num_skipped`` come as :data:`SKIPPED` without being read.
+
+    ``set_epoch`` (called by Lightning through ``sampler``) selects the order; skipping holds for one pass only.
+    """
+
+    def __init__(
+        self,
+        events: Sequence[Event],
+        *,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        num_workers: int,
+        rank: int = 0,
+        world_size: int = 1,
+        transform: Callable[..., Event] | None = None,
+    ) -> None:
+        self.sampler = self
+        self.batches = EpochBatches(
+            num_events=len(events),
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        self.num_skipped = 0
+        self._keys = _KeyedBatches(self.batches)
+        self._loader: DataLoader[Any] = DataLoader(
+            _Draw(events, transform, seed),
+            batch_sampler=self._keys,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            collate_fn=collate,
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Select the order of this epoch."""
+        self.batches.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        self._keys.first, self.num_skipped = self.num_skipped, 0
+        for _ in range(self._keys.first):
+            yield SKIPPED
+        yield from self._loader

@@ -1,0 +1,66 @@
+"""Threads, precision and accelerators: what this machine can do, and what it should not be asked for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from hitloom.errors import ConfigError
+
+log = logging.getLogger("hitloom")
+
+
+def set_threads(num_threads: int | None) -> int:
+    """Set the number of torch threads and return it.
+
+    None keeps ``OMP_NUM_THREADS`` where it is set, and otherwise takes the cores this process may use (not more than
+    the physical ones that torch chose).
+    """
+    if num_threads is None:
+        if "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):
+            torch.set_num_threads(max(1, min(torch.get_num_threads(), len(os.sched_getaffinity(0)))))
+    elif num_threads != torch.get_num_threads():
+        torch.set_num_threads(num_threads)
+    return torch.get_num_threads()
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU has instructions for bf16 products; without them bf16 is tens of times slower than fp32."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text().split()
+    except OSError:
+        return platform.machine() == "arm64"
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags)
+
+
+def choose_device(accelerator: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    ConfigError
+        When cuda is asked for and not there.
+    """
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("accelerator 'cuda' is wanted and this torch sees no CUDA device; mend: accelerator cpu")
+    return torch.device(accelerator)
+
+
+def choose_precision(precision: str, device: torch.device) -> str:
+    """Return Lightning's name of the precision; falls back to fp32, with a warning, where the CPU would crawl."""
+    if precision == "32":
+        return "32-true"
+    if device.type == "cpu":
+        if precision == "16":
+            log.warning("precision 16 needs a CUDA device; training runs in fp32")
+            return "32-true"
+        if not cpu_has_bf16():
+            log.warning("this CPU has no bf16 instructions (bf16 would be tens of times slower); training runs in fp32")
+            return "32-true"
+    return "16-mixed" if precision == "16" else "bf16-mixed"

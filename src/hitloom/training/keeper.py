@@ -1,0 +1,236 @@
+"""The callback that keeps a run: position, validation, history, best and last checkpoints, stop signals.
+
+Order at the end of an epoch: validation, ``metrics.csv``, best and top-k checkpoints, then ``last.ckpt``. A kill
+between any two leaves a ``last.ckpt`` from which the epoch is done again to the same values.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+
+from hitloom.errors import CheckpointError, ConfigError, nearest
+from hitloom.training.batches import EpochLoader
+from hitloom.training.checkpoint import make_header, save_checkpoint
+from hitloom.training.history import History
+from hitloom.training.module import Task
+from hitloom.training.progress import Progress
+from hitloom.training.run_data import RunData
+from hitloom.training.stop import StopRequested, StopSignals
+from hitloom.training.validation import rates_of, validate
+
+
+class Keeper(pl.Callback):
+    """Everything between steps and between epochs; see the module's text.
+
+    Attributes
+    ----------
+    top : list of [value, file name]
+        The ``save_top_k`` best epochs, best first.
+    """
+
+    def __init__(
+        self, *, folder: Path, data: RunData, loader: EpochLoader, stop: StopSignals, progress: Progress
+    ) -> None:
+        self.folder = folder
+        self.data = data
+        self.loader = loader
+        self.stop = stop
+        self.progress = progress
+        self.history = History(folder / "metrics.csv")
+        self.start: dict[str, Any] = {}
+        self.top: list[list[Any]] = []
+        self.metrics: dict[str, float] = {}
+        self._epoch_begin = 0.0
+
+    @property
+    def best_value(self) -> float | None:
+        """Monitored value of ``best.ckpt``; None before the first."""
+        return self.top[0][0] if self.top else None
+
+    # ------------------------------------------------------------------ position
+
+    def resume_from(self, training: dict[str, Any]) -> None:
+        """Continue from the ``training`` part of a checkpoint once the fit begins."""
+        self.start = training
+        self.top = [list(item) for item in training["top"]]
+        self.history = History.resume(self.folder / "metrics.csv", num_epochs=training["epoch"])
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Put optimiser, schedule and loop counters where the checkpoint left them."""
+        task: Task = pl_module
+        if not self.start:
+            return
+        start = self.start
+        epoch, batch, step = start["epoch"], start["batch"], start["step"]
+        if batch and (start["num_batches"], start["world_size"]) != (len(self.loader), trainer.world_size):
+            raise CheckpointError(
+                f"the checkpoint lies within an epoch of {start['num_batches']} batches on {start['world_size']} "
+                f"devices, this run has {len(self.loader)} on {trainer.world_size}; resume with the same data and devices"
+            )
+        optimizer = trainer.optimizers[0]
+        optimizer.load_state_dict(start["optimizer"])
+        if start["precision"]:
+            trainer.precision_plugin.load_state_dict(start["precision"])
+        task.schedule.load_state_dict(start["schedule"])
+        task.sums = dict(start["sums"]) if trainer.is_global_zero else dict.fromkeys(start["sums"], 0.0)
+        loop = trainer.fit_loop
+        for progress in (loop.epoch_progress.current, loop.epoch_progress.total):
+            progress.ready = progress.started = progress.processed = progress.completed = epoch
+        steps = loop.epoch_loop.manual_optimization.optim_step_progress.total
+        steps.ready = steps.completed = step
+        loop.epoch_loop._batches_that_stepped = step
+        self.loader.num_skipped = batch
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Take the signals back from Lightning."""
+        self.stop.install()
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Start the clock of the epoch."""
+        self._epoch_begin = time.perf_counter()
+        self.progress.begin_epoch(trainer.current_epoch, len(self.loader))
+
+    # ------------------------------------------------------------------ between steps
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Save and stop where a signal asked for it, or save every so many steps."""
+        self.progress.advance(batch_idx + 1)
+        task: Task = pl_module
+        config = task.run_config.training
+        done = batch_idx + 1
+        if isinstance(batch, str) or (done % config.accumulate and done != len(self.loader)):
+            return
+        self._stop_where_asked(trainer, task, done)
+        if config.save_every_steps and trainer.global_step % config.save_every_steps == 0:
+            self._save_last(trainer, task, epoch=trainer.current_epoch, batch=done)
+
+    def _stop_where_asked(self, trainer: pl.Trainer, task: Task, batch: int) -> None:
+        signum = self.stop.requested or 0
+        if trainer.world_size > 1:
+            signum = int(max(trainer.strategy.all_gather(task.sums["loss"].new_tensor(float(signum))).flatten().tolist()))
+        if signum:
+            self._save_last(trainer, task, epoch=trainer.current_epoch, batch=batch)
+            raise StopRequested(signum)
+
+    # ------------------------------------------------------------------ end of an epoch
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Validate, write the row, save."""
+        task: Task = pl_module
+        config = task.run_config.training
+        epoch = trainer.current_epoch
+        values = task.epoch_values()
+        last = epoch + 1 >= config.max_epochs
+        if len(self.data.val) and ((epoch + 1) % config.validate_every == 0 or last):
+            values |= self._validate(trainer, task)
+        monitored = values.get(config.monitor)
+        if monitored is None and (config.monitor.startswith("train_") or any(n.startswith("val_") for n in values)):
+            raise ConfigError(f"training.monitor: no value '{config.monitor}'.{nearest(config.monitor, values)}")
+        row = {
+            "epoch": epoch,
+            "step": trainer.global_step,
+            "lr": task.schedule.rate(epoch),
+            "seconds": round(time.perf_counter() - self._epoch_begin, 3),
+        } | values
+        task.schedule.observe(monitored)
+        task.sums = {}
+        self.metrics = values
+        if trainer.is_global_zero:
+            self.history.add(row)
+        for logger in trainer.loggers:
+            logger.log_metrics(row, step=trainer.global_step)
+        self._save_best(trainer, task, epoch, monitored)
+        self._save_last(trainer, task, epoch=epoch + 1, batch=0)
+        self.progress.end_epoch(row, config.monitor)
+
+    def _validate(self, trainer: pl.Trainer, task: Task) -> dict[str, float]:
+        config = task.run_config
+        num_events = min(len(self.data.val), config.training.limit_val_events or len(self.data.val))
+        own = range(trainer.global_rank, num_events, trainer.world_size)
+        self.progress.begin_validation(len(own))
+
+        def between() -> None:
+            self.progress.advance()
+            if trainer.world_size == 1:
+                self._stop_where_asked(trainer, task, len(self.loader))
+
+        with trainer.precision_plugin.forward_context():
+            sums = validate(
+                task.system,
+                ((index, self.data.val[index]) for index in own),
+                device=task.device,
+                seed=config.training.seed,
+                targets=config.evaluation.targets,
+                between=between,
+            )
+        if trainer.world_size > 1:
+            gathered: list[Any] = [None] * trainer.world_size
+            import torch.distributed
+
+            torch.distributed.all_gather_object(gathered, sums)
+            sums = {name: sum(part.get(name, 0.0) for part in gathered) for part in gathered for name in part}
+        return rates_of(task.system, sums)
+
+    # ------------------------------------------------------------------ files
+
+    def _content(self, trainer: pl.Trainer, task: Task, *, epoch: int, batch: int) -> dict[str, Any]:
+        sums = task.summed() if batch else {}
+        header = make_header(
+            task.run_config, task.system, data_fingerprint=self.data.fingerprint, epoch=epoch, metrics=self.metrics
+        )
+        training = {
+            "epoch": epoch,
+            "batch": batch,
+            "step": trainer.global_step,
+            "num_batches": len(self.loader),
+            "world_size": trainer.world_size,
+            "optimizer": trainer.optimizers[0].state_dict(),
+            "precision": trainer.precision_plugin.state_dict(),
+            "schedule": task.schedule.state_dict(),
+            "sums": sums,
+            "top": self.top,
+        }
+        return {"header": header, "weights": task.system.state_dict(), "training": training}
+
+    def _save_last(self, trainer: pl.Trainer, task: Task, *, epoch: int, batch: int) -> None:
+        content = self._content(trainer, task, epoch=epoch, batch=batch)
+        if trainer.is_global_zero:
+            save_checkpoint(self.folder / "checkpoints" / "last.ckpt", **content)
+        if trainer.world_size > 1:
+            trainer.strategy.barrier("save")
+
+    def _save_best(self, trainer: pl.Trainer, task: Task, epoch: int, value: float | None) -> None:
+        config = task.run_config.training
+        if value is None or math.isnan(value) or not config.save_top_k:
+            return
+        sign = 1 if config.mode == "max" else -1
+        entry = [value, f"epoch={epoch:04d}-{config.monitor}={value:.5g}.ckpt"]
+        top = sorted([*self.top, entry], key=lambda item: -sign * item[0])[: config.save_top_k]
+        if entry not in top:
+            return
+        dropped = [item[1] for item in self.top if item not in top]
+        self.top = top
+        if not trainer.is_global_zero:
+            self._content(trainer, task, epoch=epoch + 1, batch=0)
+            return
+        folder = self.folder / "checkpoints"
+        target = folder / (entry[1] if config.save_top_k > 1 else "best.ckpt")
+        save_checkpoint(target, **self._content(trainer, task, epoch=epoch + 1, batch=0))
+        if config.save_top_k > 1:
+            if top[0] == entry:
+                _copy(target, folder / "best.ckpt")
+            for name in dropped:
+                (folder / name).unlink(missing_ok=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.copyfile(source, temporary)
+    os.replace(temporary, target)

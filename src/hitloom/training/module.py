@@ -1,0 +1,121 @@
+"""The one LightningModule that trains every system.
+
+Optimisation is manual, so that the learning rate, the random numbers and the position within an epoch are functions of
+(seed, epoch, step) and a killed run can be continued to the same weights.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from hitloom.event import Event
+from hitloom.losses.base import Loss
+from hitloom.systems.base import System
+from hitloom.training.batches import SKIPPED, step_seed
+from hitloom.training.run_config import RunConfig
+from hitloom.training.schedule import Schedule
+
+
+class Task(pl.LightningModule):
+    """A system under training: one optimiser step per ``accumulate`` batches, loss parts summed over the epoch.
+
+    Attributes
+    ----------
+    system : System
+    schedule : Schedule
+    sums : dict
+        Sums of the epoch so far on this device: ``loss`` and ``part/<name>`` as () tensors, ``empty/<name>`` (batches in
+        which a part rested on no pair) and ``num_batches`` as numbers.
+    """
+
+    def __init__(self, system: System, config: RunConfig) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.system = system
+        self.run_config = config
+        self.schedule = Schedule(config.training)
+        self.sums: dict[str, Any] = {}
+
+    def forward(self, event: Event) -> Loss:
+        """Return the loss of an event or a batch."""
+        return self.system.loss(self.system(event), event)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW as configured; the learning rate is set before each step."""
+        config = self.run_config.training
+        return torch.optim.AdamW(
+            self.system.parameters(),
+            lr=config.lr,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            amsgrad=config.amsgrad,
+        )
+
+    def training_step(self, batch: Event | str, batch_idx: int) -> None:
+        """Forward, backward and, after ``accumulate`` batches or at the end of the epoch, one optimiser step."""
+        if isinstance(batch, str):
+            assert batch == SKIPPED
+            return
+        config = self.run_config.training
+        torch.manual_seed(step_seed(config.seed, self.current_epoch, batch_idx, self.global_rank))
+        num_batches = int(self.trainer.num_training_batches)
+        group_start = batch_idx - batch_idx % config.accumulate
+        group_size = min(config.accumulate, num_batches - group_start)
+        optimizer: Any = self.optimizers()
+        if batch_idx == group_start:
+            optimizer.zero_grad()
+        loss = self(batch)
+        total = loss.total
+        self.manual_backward(total / group_size)
+        self._add(loss, total.detach())
+        if batch_idx == group_start + group_size - 1:
+            for group in optimizer.param_groups:
+                group["lr"] = self.schedule.rate(self.current_epoch)
+            optimizer.step()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip the (unscaled) gradient where asked."""
+        clip = self.run_config.training.gradient_clip
+        if clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.system.parameters(), clip)
+
+    def _add(self, loss: Loss, total: Tensor) -> None:
+        sums = self.sums
+        sums["num_batches"] = sums.get("num_batches", 0) + 1
+        sums["loss"] = sums.get("loss", 0.0) + total.float()
+        for name, part in loss.parts.items():
+            sums[f"part/{name}"] = sums.get(f"part/{name}", 0.0) + part.detach().float()
+        for name, count in loss.counts.items():
+            sums[f"empty/{name}"] = sums.get(f"empty/{name}", 0) + int(count == 0)
+
+    def summed(self) -> dict[str, float]:
+        """Return the sums of the epoch so far over all devices, as plain numbers."""
+        names = sorted(self.sums)
+        return dict(zip(names, self.add_over_devices([float(self.sums[name]) for name in names]), strict=True))
+
+    def epoch_values(self) -> dict[str, float]:
+        """Return ``train_loss`` and ``train_<part>``, means over the epoch, and ``train_<part>_empty``, how often a part
+        rested on nothing, where that happened."""
+        sums = self.summed()
+        num_batches = sums.pop("num_batches", 0.0)
+        values = {}
+        for name, value in sums.items():
+            kind, _, part = name.rpartition("/")
+            if kind == "empty":
+                if value:
+                    values[f"train_{part}_empty"] = value
+            else:
+                values[f"train_{part}"] = value / num_batches
+        return values
+
+    def add_over_devices(self, numbers: list[float]) -> list[float]:
+        """Return the sums of plain numbers over all devices."""
+        if self.trainer.world_size == 1:
+            return list(numbers)
+        dtype = torch.float32 if self.device.type == "mps" else torch.float64
+        tensor = torch.tensor(numbers, dtype=dtype, device=self.device)
+        return self.trainer.strategy.reduce(tensor, reduce_op="sum").tolist()

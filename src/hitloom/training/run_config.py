@@ -1,0 +1,197 @@
+"""The configuration of a run: system, model, data, training and evaluation in one strict, immutable tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from hitloom.config import Config, apply_overrides, build, dump_yaml, load_yaml
+from hitloom.errors import ConfigError, nearest
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+
+
+class PhiWedgeSection(Config):
+    """Random azimuthal wedge of training events (never of inference), bounded by a number of points."""
+
+    fraction: float = Field(0.1, gt=0, le=1)
+    min_points: int = Field(20, ge=0)
+    max_points: int | None = Field(None, ge=1)
+    tolerance: float = Field(0.02, gt=0)
+    method: Literal["binary_search", "resample"] = "binary_search"
+    max_possible_width: bool = False
+    max_tries: int = Field(50, ge=1)
+
+
+class DataSection(Config):
+    """Where events come from, how they are divided and cut."""
+
+    store: str | None = None
+    split: tuple[int, int, int] | tuple[float, float, float] | None = None
+    split_seed: int = 0
+    hard_cuts: dict[str, Any] = Field(default_factory=dict)
+    phi_wedge: PhiWedgeSection | None = None
+    batch_size: int = Field(1, ge=1)
+    num_workers: int = Field(0, ge=0)
+    shuffle: bool = True
+
+    @pydantic.field_validator("split", mode="before")
+    @classmethod
+    def _counts_or_fractions(cls, value: Any) -> Any:
+        if value is None or not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 3:
+            if value is None:
+                return value
+            raise ValueError("wanted [train, val, test] as three counts or three fractions")
+        if any(isinstance(part, bool) or not isinstance(part, int | float) or part < 0 for part in value):
+            raise ValueError("wanted three numbers that are not negative")
+        if any(isinstance(part, float) for part in value):
+            if sum(value) > 1 + 1e-9:
+                raise ValueError("fractions must sum to at most 1 (write counts without a decimal point)")
+            return tuple(float(part) for part in value)
+        return tuple(value)
+
+
+class TrainingSection(Config):
+    """Optimiser, schedule, hardware and logging of the training loop."""
+
+    max_epochs: int = Field(200, ge=0)
+    lr: float = Field(2e-4, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    amsgrad: bool = True
+    warmup_epochs: int = Field(10, ge=0)
+    scheduler: Literal["step", "plateau", "cosine-restarts", "constant"] = "step"
+    factor: float = Field(0.8, gt=0, le=1)
+    patience: int = Field(20, ge=1)
+    min_lr: float = Field(0.0, ge=0)
+    gradient_clip: float | None = Field(None, gt=0)
+    accumulate: int = Field(1, ge=1)
+    precision: Literal["32", "16", "bf16"] = "32"
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = Field(1, ge=1)
+    num_nodes: int = Field(1, ge=1)
+    strategy: str = "auto"
+    num_threads: int | None = Field(None, ge=1)
+    deterministic: bool = False
+    seed: int = Field(0, ge=0)
+    monitor: str = "val_efficiency"
+    mode: Literal["min", "max"] = "max"
+    save_top_k: int = Field(1, ge=0)
+    save_every_steps: int = Field(0, ge=0)
+    validate_every: int = Field(1, ge=1)
+    limit_val_events: int | None = Field(None, ge=1)
+    log: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    project: str = "hitloom"
+
+    @pydantic.field_validator("precision", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class EvaluationSection(Config):
+    """Which true objects count, and the grid of the clustering scan."""
+
+    targets: dict[str, Any] = Field(default_factory=dict)
+    eps: float | None = Field(None, gt=0)
+    min_samples: int | None = Field(None, ge=1)
+    eps_grid: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+
+
+class RunConfig(Config):
+    """One run. ``model`` is the ``Config`` of the named system."""
+
+    system: str
+    model: Any
+    data: DataSection = DataSection()
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
+
+    @pydantic.field_serializer("model")
+    def _model_as_mapping(self, model: Config) -> dict[str, Any]:
+        return model.model_dump()
+
+    def to_yaml(self) -> str:
+        """Return the resolved configuration, every default spelt out, as YAML text."""
+        return dump_yaml(_plain(self.model_dump()))
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples into lists so that plain YAML can hold the value."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+@lru_cache(maxsize=16)
+def run_config_class(system_name: str) -> type[RunConfig]:
+    """Return :class:`RunConfig` with ``model`` typed as the system's own ``Config``, so that all mistakes show at once.
+
+    Raises
+    ------
+    ConfigError
+        When no system has this name.
+    """
+    from hitloom.registry import get_system
+
+    model_class = get_system(system_name).Config
+    return pydantic.create_model(
+        "RunConfig", __base__=RunConfig, model=(model_class, Field(default_factory=model_class))
+    )
+
+
+def build_run_config(values: Mapping[str, Any], *, where: str = "configuration") -> RunConfig:
+    """Build a run configuration from plain values.
+
+    Raises
+    ------
+    ConfigError
+        One line with every mistake.
+    """
+    name = values.get("system")
+    if not isinstance(name, str):
+        raise ConfigError(f"{where}: missing key 'system', the name of the reconstruction system, for example eggnet")
+    return build(run_config_class(name), values, where=where)
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that ship with hitloom."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def recipe_path(name_or_path: str | Path) -> Path:
+    """Return the YAML file of a shipped recipe's name, of a file, or of a run folder.
+
+    Raises
+    ------
+    ConfigError
+        When there is neither a file nor a recipe of this name; the message gives the nearest one.
+    """
+    path = Path(name_or_path)
+    if path.is_dir() and (path / "config.yaml").is_file():
+        return path / "config.yaml"
+    if path.is_file():
+        return path
+    shipped = RECIPES / f"{name_or_path}.yaml"
+    if path.parent == Path() and shipped.is_file():
+        return shipped
+    raise ConfigError(f"no recipe and no file '{name_or_path}'.{nearest(str(name_or_path), recipe_names())}")
+
+
+def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a recipe by name or path, apply ``"a.b=value"`` overrides and check everything.
+
+    Raises
+    ------
+    ConfigError
+        One line with every mistake in the file and the overrides.
+    """
+    path = recipe_path(name_or_path)
+    return build_run_config(apply_overrides(load_yaml(path), overrides), where=str(path))

@@ -1,0 +1,209 @@
+"""Train a system: run folder, start or resume, Lightning's Trainer used as a library."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins.environments import SLURMEnvironment
+
+from hitloom.errors import CheckpointError, ConfigError
+from hitloom.registry import get_system
+from hitloom.training.batches import EpochLoader
+from hitloom.training.checkpoint import Checkpoint, load_weights
+from hitloom.training.hardware import choose_device, choose_precision, set_threads
+from hitloom.training.keeper import Keeper
+from hitloom.training.module import Task
+from hitloom.training.progress import Bar, Progress
+from hitloom.training.run_config import RunConfig
+from hitloom.training.run_data import RunData
+from hitloom.training.stop import StopSignals
+
+log = logging.getLogger("hitloom")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOutcome:
+    """What a finished run left.
+
+    Attributes
+    ----------
+    folder : Path
+    best, last : Path or None
+        Checkpoints; None when no epoch was monitored or run.
+    best_value : float or None
+        Monitored value of ``best``.
+    metrics : dict
+        Values of the last epoch.
+    seconds : float
+    """
+
+    folder: Path
+    best: Path | None
+    last: Path | None
+    best_value: float | None
+    metrics: dict[str, float]
+    seconds: float
+
+
+def train(
+    config: RunConfig,
+    *,
+    output: str | Path,
+    data: RunData,
+    resume: Checkpoint | None = None,
+    init: Checkpoint | None = None,
+    progress: Progress | None = None,
+) -> TrainOutcome:
+    """Train ``config.system`` on ``data`` and leave everything in the folder ``output``.
+
+    Parameters
+    ----------
+    config : RunConfig
+    output : path
+        Run folder: ``config.yaml``, ``metrics.csv``, ``checkpoints/{best,last}.ckpt``.
+    data : RunData
+    resume : Checkpoint or None
+        Continue weights, optimiser, schedule and position from here.
+    init : Checkpoint or None
+        Start a new run from these weights only.
+    progress : Progress or None
+        None: a bar on a terminal, log lines elsewhere.
+
+    Raises
+    ------
+    ConfigError, CheckpointError, DataError
+        One line; nothing has been written then.
+    StopRequested
+        After a signal, with the state saved.
+    """
+    folder, settings = Path(output), config.training
+    begin = time.perf_counter()
+    device = choose_device(settings.accelerator)
+    num_threads = set_threads(settings.num_threads)
+    precision = choose_precision(settings.precision, device)
+    torch.manual_seed(settings.seed)
+    system = get_system(config.system)(config.model)
+    for events in (data.train, data.val):
+        if len(events):
+            system.needs.check(events[0], training=True)
+    if not len(data.train):
+        raise ConfigError("data: no training event; mend: data.split")
+    if not len(data.val) and settings.monitor.startswith("val_"):
+        raise ConfigError(
+            f"training.monitor is '{settings.monitor}' and there is no validation event; "
+            "mend: data.split, or training.monitor=train_loss training.mode=min"
+        )
+    start = resume or init
+    if start is not None:
+        load_weights(system, start)
+    if resume is not None and not resume.training:
+        raise CheckpointError(f"{resume.path}: holds weights only and cannot be resumed; start from it with --init-from")
+
+    _quiet_lightning()
+    stop = StopSignals()
+    progress = progress or (Bar if sys.stderr.isatty() else Progress)(num_epochs=settings.max_epochs)
+    trainer = _make_trainer(config, folder, device, precision)
+    loader = EpochLoader(
+        data.train,
+        batch_size=config.data.batch_size,
+        shuffle=config.data.shuffle,
+        seed=settings.seed,
+        num_workers=config.data.num_workers,
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
+        transform=data.transform,
+    )
+    keeper = Keeper(folder=folder, data=data, loader=loader, stop=stop, progress=progress)
+    trainer.callbacks.append(keeper)
+    if resume is not None:
+        keeper.resume_from(resume.training)
+    if trainer.is_global_zero:
+        _write_config(folder, config)
+    log.info(
+        "training %s (%d parameters) on %d events, validating on %d; %s, %s, %d threads; run folder %s",
+        config.system, system.num_parameters, len(data.train), len(data.val), device.type, precision, num_threads, folder,
+    )
+    try:
+        with stop, warnings.catch_warnings():
+            _ignore_lightning_warnings()
+            trainer.fit(Task(system, config), train_dataloaders=loader)
+    finally:
+        progress.close()
+    checkpoints = folder / "checkpoints"
+    return TrainOutcome(
+        folder=folder,
+        best=checkpoints / "best.ckpt" if keeper.top else None,
+        last=checkpoints / "last.ckpt" if (checkpoints / "last.ckpt").exists() else None,
+        best_value=keeper.best_value,
+        metrics=keeper.metrics,
+        seconds=time.perf_counter() - begin,
+    )
+
+
+def _write_config(folder: Path, config: RunConfig) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".config.yaml.{os.getpid()}.tmp"
+    temporary.write_text(config.to_yaml(), encoding="utf-8")
+    os.replace(temporary, folder / "config.yaml")
+
+
+def _make_trainer(config: RunConfig, folder: Path, device: torch.device, precision: str) -> pl.Trainer:
+    settings = config.training
+    plugins: list[Any] = []
+    if SLURMEnvironment.detect():
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return pl.Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=settings.strategy,
+        precision=precision,  # type: ignore[arg-type]
+        max_epochs=settings.max_epochs,
+        deterministic=settings.deterministic,
+        logger=_loggers(config, folder),
+        plugins=plugins,
+        default_root_dir=str(folder),
+        use_distributed_sampler=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def _loggers(config: RunConfig, folder: Path) -> list[Any]:
+    from hitloom.errors import require_extra
+
+    loggers: list[Any] = []
+    if "tensorboard" in config.training.log:
+        require_extra("tensorboard", "log")
+        from lightning.pytorch.loggers import TensorBoardLogger
+
+        loggers.append(TensorBoardLogger(str(folder), name="", version="tensorboard", default_hp_metric=False))
+    if "wandb" in config.training.log:
+        require_extra("wandb", "log")
+        from lightning.pytorch.loggers import WandbLogger
+
+        offline = os.environ.get("WANDB_MODE", "offline") != "online"
+        loggers.append(
+            WandbLogger(name=folder.name, project=config.training.project, save_dir=str(folder), offline=offline)
+        )
+    return loggers
+
+
+def _quiet_lightning() -> None:
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _ignore_lightning_warnings() -> None:
+    warnings.filterwarnings("ignore", module=r"lightning\..*")

@@ -1,0 +1,134 @@
+"""Validation of one system on events: the loss, and track rates through :mod:`hitloom.metrics`.
+
+Every system maps an event to a partition of its points, so one hook serves all; a system with its own measure of
+quality has a method ``validation_counts(scores, event)`` returning a plain dict of sums, and ``validation_rates(sums)``.
+Noise never matches. Counts are summed over events (and over devices) before they are divided.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+
+from hitloom.event import Event
+from hitloom.metrics.counts import match_event, rate
+from hitloom.metrics.selection import Condition, Selection
+from hitloom.metrics.truth import truth_from_event
+from hitloom.systems.base import System
+from hitloom.training.batches import step_seed
+
+DEFINITIONS = {
+    "val_loss": "mean over validation events of the training loss",
+    "val_efficiency": "particles with a track of purity > 0.5 / all particles with a hit in the input",
+    "val_double_majority_efficiency": "the same, matched by double majority",
+    "val_signal_efficiency": "target particles with a track of purity > 0.5 / target particles (evaluation.targets)",
+    "val_signal_double_majority_efficiency": "the same, matched by double majority",
+    "val_fake_per_matched_particle": "tracks matched to no particle / unique matched particles (purity > 0.5)",
+    "val_duplicate_per_particle": "(tracks of target particles - found target particles) / found target particles",
+}
+
+_ALL = Selection(min_particle_hits=1, min_track_hits=1, universe="input")
+_MATCHES = ("purity50", "double_majority")
+
+
+def target_selection(targets: Mapping[str, Any]) -> Selection:
+    """Return the selection of ``evaluation.targets``: ranges on particle quantities such as ``pt: [1, .inf]``."""
+    conditions, min_hits = [], 1
+    for name, bounds in targets.items():
+        quantity = name.removeprefix("object_")
+        low, high = (float(bound) for bound in bounds)
+        if quantity == "num_points" and math.isinf(high):
+            min_hits = int(low)
+        else:
+            conditions.append(Condition(quantity=quantity, low=low, high=high))
+    return Selection(
+        min_particle_hits=min_hits, min_track_hits=1, universe="input", conditions=tuple(conditions)
+    )
+
+
+def partition_counts(system: System, scores: Any, event: Event, signal: Selection) -> dict[str, float]:
+    """Return the counts behind the validation rates for one event."""
+    labels = system.reconstruct(scores, event).labels
+    truth = truth_from_event(event)
+    counts: dict[str, float] = {}
+    for prefix, selection in (("all", _ALL), ("signal", signal)):
+        for match, values in match_event(labels, truth, selection, matches=_MATCHES).items():
+            counts |= {f"{prefix}/{match}/{name}": float(value) for name, value in values.items()}
+    return counts
+
+
+def partition_rates(sums: Mapping[str, float]) -> dict[str, float]:
+    """Divide summed counts into the rates of :data:`DEFINITIONS`."""
+
+    def part(selection: str, match: str) -> dict[str, float]:
+        prefix = f"{selection}/{match}/"
+        return {name.removeprefix(prefix): value for name, value in sums.items() if name.startswith(prefix)}
+
+    everything, signal = part("all", "purity50"), part("signal", "purity50")
+    return {
+        "val_efficiency": rate("efficiency", everything),
+        "val_double_majority_efficiency": rate("efficiency", part("all", "double_majority")),
+        "val_signal_efficiency": rate("efficiency", signal),
+        "val_signal_double_majority_efficiency": rate("efficiency", part("signal", "double_majority")),
+        "val_fake_per_matched_particle": rate("fake_per_matched_particle", signal),
+        "val_duplicate_per_particle": rate("duplicate_per_particle", signal),
+    }
+
+
+def validate(
+    system: System,
+    events: Iterable[tuple[int, Event]],
+    *,
+    device: torch.device,
+    seed: int,
+    targets: Mapping[str, Any],
+    between: Callable[[], None] = lambda: None,
+) -> dict[str, float]:
+    """Return sums over events: ``loss``, ``num_events``, loss parts as ``part/<name>`` and the counts of the hook.
+
+    Parameters
+    ----------
+    events : iterable of (index, Event)
+        The index seeds the random pairs of the loss, so that epochs are comparable.
+    between : callable
+        Called between events, for instance to react to a signal.
+    """
+    own_hook = getattr(system, "validation_counts", None)
+    signal = target_selection(targets)
+    sums: dict[str, float] = {"loss": 0.0, "num_events": 0.0}
+    was_training = system.training
+    system.eval()
+    try:
+        with torch.no_grad():
+            for index, event in events:
+                torch.manual_seed(step_seed(seed, index, 3))
+                event = event.to(device)
+                scores = system(event)
+                loss = system.loss(scores, event)
+                counts = own_hook(scores, event) if own_hook else partition_counts(system, scores, event, signal)
+                counts |= {f"part/{name}": float(part) for name, part in loss.parts.items()}
+                counts |= {"loss": float(loss.total), "num_events": 1.0}
+                for name, value in counts.items():
+                    sums[name] = sums.get(name, 0.0) + value
+                between()
+    finally:
+        system.train(was_training)
+    return sums
+
+
+def rates_of(system: System, sums: Mapping[str, float]) -> dict[str, float]:
+    """Return every value to log, named ``val_...``; empty when no event was validated."""
+    num_events = sums.get("num_events", 0.0)
+    if not num_events:
+        return {}
+    values = {"val_loss": sums["loss"] / num_events}
+    values |= {
+        f"val_{name.removeprefix('part/')}": value / num_events
+        for name, value in sums.items()
+        if name.startswith("part/")
+    }
+    own_rates = getattr(system, "validation_rates", None)
+    return values | (own_rates(sums) if own_rates else partition_rates(sums))
