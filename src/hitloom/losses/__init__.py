@@ -1,1 +1,17 @@
 """Losses: functions that return named parts and weights."""
+
+from hitloom.losses.base import Loss
+from hitloom.losses.contrastive import PairWeights, contrastive_loss, pair_hinge
+from hitloom.losses.pairs import random_pairs, same_object, seeded_generator
+from hitloom.losses.score import score_loss
+
+__all__ = [
+    "Loss",
+    "PairWeights",
+    "contrastive_loss",
+    "pair_hinge",
+    "random_pairs",
+    "same_object",
+    "score_loss",
+    "seeded_generator",
+]

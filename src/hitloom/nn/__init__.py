@@ -1,0 +1,6 @@
+"""Blocks of networks, with shapes in their docstrings."""
+
+from hitloom.nn.attention import AttentionBlock
+from hitloom.nn.mlp import ACTIVATIONS, MLP
+
+__all__ = ["ACTIVATIONS", "MLP", "AttentionBlock"]
