@@ -1,247 +1,152 @@
-"""The reconstruction chain in ACTS: measurements in, track candidates out. Imports ``acts``; load on demand.
-
-Shape letters: H hits on tracks (a hit counts once per track), T tracks.
-
-Measurements enter through a reader written in Python and tracks leave through an algorithm written in Python, so
-nothing touches the disk. Clock readings between the algorithms give the seconds of each stage.
-"""
+"""The reconstruction chain in ACTS: measurements in, track candidates out. Imports ``acts``; load on demand."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import acts
 import acts.examples as ex
-import numpy as np
 
-from hitloom.baselines.ckf_config import CKFConfig
-from hitloom.baselines.geometry import (
-    LONG_STRIP_VOLUMES,
-    PIXEL_VOLUMES,
-    SHORT_STRIP_VOLUMES,
-    Floats,
-    Ints,
-    generic_detector,
-)
+from hitloom.baselines.acts_io import QUIET, Candidates, Clock, Collector, Reader, Subset
+from hitloom.baselines.ckf_config import CKFConfig, PassConfig
+from hitloom.baselines.geometry import LONG_STRIP_VOLUMES, PIXEL_VOLUMES, SHORT_STRIP_VOLUMES, generic_detector
 from hitloom.baselines.measurements import Measurements
+from hitloom.simulate.field import acts_field
+from hitloom.simulate.tracker_config import TrackerConfig
 
-QUIET = acts.logging.FATAL
+FieldKind = Literal["constant", "solenoid"]
 _UNIT = acts.UnitConstants
+_ALL_ITERATIONS = 1_000_000
 
 
-@dataclass(kw_only=True)
-class Candidates:
-    """Tracks of one event; a hit may be on several.
+def run_chain(events: Sequence[Measurements], *, config: CKFConfig, field: FieldKind, tesla: float) -> list[Candidates]:
+    """Run all passes over ``events`` in one sequencer, on one thread.
 
-    Attributes
-    ----------
-    hit, track : (H,) int64
-        Row of the measurement and of the track.
-    chi2 : (T,) float64
-        Sum of chi² over the track.
-    num_seeds, num_found : int
-        Seeds, and tracks before the ambiguity resolution.
-    timing : dict
-        Seconds by stage.
+    ``tesla`` is the strength of the field in the centre, and everywhere for the seeding.
     """
-
-    hit: Ints
-    track: Ints
-    chi2: Floats
-    num_seeds: int = 0
-    num_found: int = 0
-    timing: dict[str, float] = field(default_factory=dict)
-
-
-class _Reader(ex.IReader):
-    """Hands measurements to the whiteboard."""
-
-    def __init__(self, events: Sequence[Measurements]) -> None:
-        ex.IReader.__init__(self, "HitloomReader", QUIET)
-        self.events = events
-        self.container = ex.WriteDataHandle(self, ex.MeasurementContainer, "OutputMeasurements")
-        self.container.initialize("measurements")
-
-    def availableEvents(self) -> tuple[int, int]:
-        return 0, len(self.events)
-
-    def read(self, context: Any) -> Any:
-        event = self.events[context.eventNumber]
-        container = ex.MeasurementContainer()
-        container.reserve(len(event.geometry_id))
-        rows = zip(event.geometry_id.tolist(), event.local.tolist(), event.variance.tolist(), strict=True)
-        for identifier, local, variance in rows:
-            container.emplaceMeasurement(acts.GeometryIdentifier(identifier), [0, 1], local, variance)
-        self.container(context, container)
-        return ex.ProcessCode.SUCCESS
-
-
-class _Subset(ex.IAlgorithm):
-    """Writes the subset of all measurements, which is what the algorithms of ACTS read.
-
-    A subset refers to its container, so it must be made of the one on the whiteboard, not of the reader's.
-    """
-
-    def __init__(self) -> None:
-        ex.IAlgorithm.__init__(self, "HitloomSubset", QUIET)
-        self.container = ex.ReadDataHandle(self, ex.MeasurementContainer, "InputMeasurements")
-        self.container.initialize("measurements")
-        self.subset = ex.WriteDataHandle(self, ex.MeasurementSubset, "OutputMeasurementSubset")
-        self.subset.initialize("measurement_subset")
-
-    def execute(self, context: Any) -> Any:
-        container = self.container(context.eventStore)
-        self.subset(context, ex.MeasurementSubset(container, range(len(container))))
-        return ex.ProcessCode.SUCCESS
-
-
-class _Clock(ex.IAlgorithm):
-    """Notes the time since the previous clock under a stage's name."""
-
-    def __init__(self, name: str, laps: dict[int, list[tuple[str, float]]]) -> None:
-        ex.IAlgorithm.__init__(self, f"Clock_{name}", QUIET)
-        self.stage, self.laps = name, laps
-
-    def execute(self, context: Any) -> Any:
-        self.laps.setdefault(context.eventNumber, []).append((self.stage, time.perf_counter()))
-        return ex.ProcessCode.SUCCESS
-
-
-class _Collector(ex.IAlgorithm):
-    """Takes tracks from the whiteboard."""
-
-    def __init__(self) -> None:
-        ex.IAlgorithm.__init__(self, "HitloomCollector", QUIET)
-        self.results: dict[int, Candidates] = {}
-        self.seeds = ex.ReadDataHandle(self, acts.SeedContainer, "InputSeeds")
-        self.seeds.initialize("seeds")
-        self.found = ex.ReadDataHandle(self, ex.ConstTrackContainer, "InputFound")
-        self.found.initialize("ckf_tracks")
-        self.tracks = ex.ReadDataHandle(self, ex.ConstTrackContainer, "InputTracks")
-        self.tracks.initialize("tracks")
-
-    def execute(self, context: Any) -> Any:
-        hits: list[int] = []
-        owners: list[int] = []
-        chi2: list[float] = []
-        for row, track in enumerate(self.tracks(context.eventStore)):
-            chi2.append(track.chi2)
-            for state in track.trackStatesReversed:
-                if state.typeFlags.isMeasurement:
-                    link = ex.IndexSourceLink.fromSourceLink(state.uncalibratedSourceLink)
-                    hits.append(link.index())
-                    owners.append(row)
-        self.results[context.eventNumber] = Candidates(
-            hit=np.array(hits, dtype=np.int64),
-            track=np.array(owners, dtype=np.int64),
-            chi2=np.array(chi2, dtype=np.float64),
-            num_seeds=len(self.seeds(context.eventStore)),
-            num_found=len(self.found(context.eventStore)),
-        )
-        return ex.ProcessCode.SUCCESS
-
-
-def run_chain(events: Sequence[Measurements], *, config: CKFConfig, magnetic_field: Any) -> list[Candidates]:
-    """Run seeding, filter and ambiguity resolution over ``events`` in one sequencer, on one thread."""
     sequencer = ex.Sequencer(events=len(events), numThreads=1, logLevel=QUIET, trackFpes=False, outputTimingFile="")
     laps: dict[int, list[tuple[str, float]]] = {}
-    collector = _Collector()
-    sequencer.addReader(_Reader(events))
-    sequencer.addAlgorithm(_Subset())
-    sequencer.addAlgorithm(_Clock("start", laps))
-    for stage, algorithms in _algorithms(config, magnetic_field).items():
-        for algorithm in algorithms:
+    collector = Collector(len(config.passes))
+    sequencer.addReader(Reader(events))
+    sequencer.addAlgorithm(Subset())
+    sequencer.addAlgorithm(Clock("start", laps))
+    for number in range(len(config.passes)):
+        for stage, algorithm in _pass_algorithms(config, number, _field(field, tesla), tesla):
             sequencer.addAlgorithm(algorithm)
-        sequencer.addAlgorithm(_Clock(stage, laps))
+            sequencer.addAlgorithm(Clock(stage, laps))
     sequencer.addAlgorithm(collector)
     sequencer.run()
     for number, candidates in collector.results.items():
-        marks = laps[number]
-        candidates.timing = {name: stop - begin for (_, begin), (name, stop) in zip(marks, marks[1:], strict=False)}
+        for (_, begin), (stage, stop) in itertools.pairwise(laps[number]):
+            candidates.timing[stage] = candidates.timing.get(stage, 0.0) + stop - begin
     return [collector.results[number] for number in range(len(events))]
 
 
-def _algorithms(config: CKFConfig, magnetic_field: Any) -> dict[str, list[Any]]:
-    """Return the algorithms by stage, in order."""
+@functools.lru_cache(maxsize=4)
+def _field(field: FieldKind, tesla: float) -> Any:
+    return acts_field(config=TrackerConfig(field=field, field_tesla=tesla))
+
+
+def _pass_algorithms(config: CKFConfig, number: int, magnetic_field: Any, tesla: float) -> Iterator[tuple[str, Any]]:
+    """Yield stage and algorithm of pass ``number``, in order; it reads the measurements that earlier ones left."""
     geometry = generic_detector().trackingGeometry()
-    seeding = config.seeding
-    spacepoints = ex.SpacePointMaker(
+    settings = config.passes[number]
+    if number > 0:
+        leftover = ex.MeasurementFilterAlgorithm(
+            level=QUIET,
+            inputTracks=f"tracks_{number - 1}",
+            inputMeasurementSubset=f"subset_{number - 1}",
+            outputMeasurementSubset=f"subset_{number}",
+            includeOutliers=False,
+        )
+        yield "leftover", leftover
+    space_points = ex.SpacePointMaker(
         level=QUIET,
-        inputMeasurements="measurement_subset",
-        outputSpacePoints="spacepoints",
+        inputMeasurements=f"subset_{number}",
+        outputSpacePoints=f"space_points_{number}",
         trackingGeometry=geometry,
-        geometrySelection=[acts.GeometryIdentifier(volume=volume) for volume in seeding.volumes],
+        geometrySelection=[acts.GeometryIdentifier(volume=volume) for volume in settings.volumes],
     )
-    triplets = ex.GridTripletSeedingAlgorithm(
-        level=QUIET,
-        inputSpacePoints="spacepoints",
-        outputSeeds="raw_seeds",
-        bFieldInZ=config.field_tesla * _UNIT.T,
-        minPt=seeding.min_pt_gev * _UNIT.GeV,
-        cotThetaMax=seeding.cot_theta_max,
-        impactMax=seeding.impact_max_mm,
-        deltaRMin=seeding.delta_r_min_mm,
-        deltaRMax=seeding.delta_r_max_mm,
-        deltaRMinTop=seeding.delta_r_min_mm,
-        deltaRMaxTop=seeding.delta_r_max_mm,
-        deltaRMinBottom=seeding.delta_r_min_mm,
-        deltaRMaxBottom=seeding.delta_r_max_mm,
-        rMax=seeding.r_max_mm,
-        zMin=-seeding.z_max_mm,
-        zMax=seeding.z_max_mm,
-        rMinMiddle=seeding.r_min_middle_mm,
-        rMaxMiddle=seeding.r_max_middle_mm,
-        collisionRegionMin=-seeding.collision_region_mm,
-        collisionRegionMax=seeding.collision_region_mm,
-        sigmaScattering=seeding.sigma_scattering,
-        radLengthPerSeed=seeding.rad_length_per_seed,
-        maxSeedsPerSpM=seeding.max_seeds_per_middle,
-    )
+    yield "space_points", space_points
+    yield "seeding", _seeding(settings, number, tesla)
     estimate = ex.TrackParamsEstimationAlgorithm(
         level=QUIET,
-        inputSeeds="raw_seeds",
-        outputSeeds="seeds",
-        outputTrackParameters="start_parameters",
+        inputSeeds=f"raw_seeds_{number}",
+        outputSeeds=f"seeds_{number}",
+        outputTrackParameters=f"start_parameters_{number}",
         trackingGeometry=geometry,
         magneticField=magnetic_field,
         initialSigmas=[
-            seeding.sigma_loc_mm,
-            seeding.sigma_loc_mm,
-            seeding.sigma_angle_rad,
-            seeding.sigma_angle_rad,
+            settings.sigma_loc_mm,
+            settings.sigma_loc_mm,
+            settings.sigma_angle_rad,
+            settings.sigma_angle_rad,
             0.0,
             1 * _UNIT.ns,
         ],
-        initialSigmaPtRel=seeding.sigma_qop_rel,
+        initialSigmaPtRel=settings.sigma_pt_rel,
     )
-    finder = ex.TrackFindingAlgorithm(
+    yield "parameters", estimate
+    yield "ckf", _finder(config, number, geometry, magnetic_field)
+    ambiguity = ex.GreedyAmbiguityResolutionAlgorithm(
         level=QUIET,
-        inputMeasurements="measurement_subset",
-        inputInitialTrackParameters="start_parameters",
-        inputSeeds="seeds" if config.seed_deduplication else "",
-        outputTracks="ckf_tracks",
+        inputTracks=f"ckf_tracks_{number}",
+        outputTracks=f"tracks_{number}",
+        maximumSharedHits=config.max_shared_hits,
+        nMeasurementsMin=settings.min_measurements,
+        maximumIterations=_ALL_ITERATIONS,
+    )
+    yield "ambiguity", ambiguity
+
+
+def _seeding(settings: PassConfig, number: int, tesla: float) -> Any:
+    low, high = settings.delta_r_min_mm, settings.delta_r_max_mm
+    return ex.GridTripletSeedingAlgorithm(
+        level=QUIET,
+        inputSpacePoints=f"space_points_{number}",
+        outputSeeds=f"raw_seeds_{number}",
+        bFieldInZ=tesla * _UNIT.T,
+        minPt=settings.min_pt_gev * _UNIT.GeV,
+        cotThetaMax=settings.cot_theta_max,
+        impactMax=settings.impact_max_mm,
+        deltaRMin=low,
+        deltaRMax=high,
+        deltaRMinTop=low,
+        deltaRMaxTop=high,
+        deltaRMinBottom=low,
+        deltaRMaxBottom=high,
+        rMax=settings.r_max_mm,
+        zMin=-settings.z_max_mm,
+        zMax=settings.z_max_mm,
+        rMinMiddle=settings.r_min_middle_mm,
+        rMaxMiddle=settings.r_max_middle_mm,
+        collisionRegionMin=-settings.collision_region_mm,
+        collisionRegionMax=settings.collision_region_mm,
+        sigmaScattering=settings.sigma_scattering,
+        radLengthPerSeed=settings.rad_length_per_seed,
+        maxSeedsPerSpM=settings.max_seeds_per_middle,
+    )
+
+
+def _finder(config: CKFConfig, number: int, geometry: Any, magnetic_field: Any) -> Any:
+    cuts = ([], [config.chi2_measurement], [config.chi2_outlier], [config.num_measurements_per_surface])
+    make = ex.TrackFindingAlgorithm
+    return ex.TrackFindingAlgorithm(
+        level=QUIET,
+        inputMeasurements=f"subset_{number}",
+        inputInitialTrackParameters=f"start_parameters_{number}",
+        inputSeeds=f"seeds_{number}" if config.seed_deduplication else "",
+        outputTracks=f"ckf_tracks_{number}",
         trackingGeometry=geometry,
         magneticField=magnetic_field,
-        findTracks=ex.TrackFindingAlgorithm.makeTrackFinderFunction(geometry, magnetic_field, QUIET),
-        findTracksBrem=ex.TrackFindingAlgorithm.makeBremTrackFinderFunction(geometry, magnetic_field, QUIET),
-        measurementSelectorCfg=acts.MeasurementSelector.Config(
-            [
-                (
-                    acts.GeometryIdentifier(),
-                    (
-                        [],
-                        [config.chi2_measurement],
-                        [config.chi2_outlier],
-                        [config.num_measurements_per_surface],
-                    ),
-                )
-            ]
-        ),
+        findTracks=make.makeTrackFinderFunction(geometry, magnetic_field, QUIET),
+        findTracksBrem=make.makeBremTrackFinderFunction(geometry, magnetic_field, QUIET),
+        measurementSelectorCfg=acts.MeasurementSelector.Config([(acts.GeometryIdentifier(), cuts)]),
         trackSelectorCfg=acts.TrackSelector.Config(
-            ptMin=config.min_track_pt_gev * _UNIT.GeV, minMeasurements=config.min_measurements
+            ptMin=config.min_track_pt_gev * _UNIT.GeV, minMeasurements=config.passes[number].min_measurements
         ),
         twoWay=config.two_way,
         seedDeduplication=config.seed_deduplication,
@@ -252,18 +157,3 @@ def _algorithms(config: CKFConfig, magnetic_field: Any) -> dict[str, list[Any]]:
         maxStripHoles=config.max_strip_holes,
         trimTracks=True,
     )
-    ambiguity = ex.GreedyAmbiguityResolutionAlgorithm(
-        level=QUIET,
-        inputTracks="ckf_tracks",
-        outputTracks="tracks",
-        maximumSharedHits=config.max_shared_hits,
-        nMeasurementsMin=config.min_measurements,
-        maximumIterations=1_000_000,
-    )
-    return {
-        "space_points": [spacepoints],
-        "seeding": [triplets],
-        "parameters": [estimate],
-        "ckf": [finder],
-        "ambiguity": [ambiguity],
-    }

@@ -11,17 +11,24 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 
 from hitloom.baselines.ckf_config import CKFConfig
-from hitloom.baselines.geometry import Floats, Ints, module_planes
+from hitloom.baselines.geometry import Floats, Ints
 from hitloom.baselines.measurements import measurements_of
 from hitloom.errors import DataError, HitloomError, require_extra
 from hitloom.event import Event
 from hitloom.result import Result
+
+
+class FieldChoice(NamedTuple):
+    """Kind of magnetic field and its strength in the centre, T."""
+
+    kind: Literal["constant", "solenoid"]
+    tesla: float
 
 
 def run_ckf(events: Iterable[Event], config: CKFConfig | None = None) -> Iterator[Result]:
@@ -49,28 +56,29 @@ def run_ckf(events: Iterable[Event], config: CKFConfig | None = None) -> Iterato
     """
     require_extra("acts", "sim")
     settings = config or CKFConfig()
-    for kind, group in itertools.groupby(events, key=lambda event: field_kind(event, settings)):
+    for field, group in itertools.groupby(events, key=lambda event: field_of(event, settings)):
         while batch := list(itertools.islice(group, settings.num_events_per_run)):
-            yield from _run_batch(batch, settings, kind)
+            yield from _run_batch(batch, settings, field)
 
 
-def field_kind(event: Event, config: CKFConfig) -> str:
-    """Return "constant" or "solenoid": what ``config`` asks for, or what the event's provenance says.
+def field_of(event: Event, config: CKFConfig) -> FieldChoice:
+    """Return the field that ``config`` names, or the one in which the event was simulated.
 
     Raises
     ------
     DataError
-        When the provenance names another field.
+        When the provenance names an unknown field.
     """
     if config.field != "provenance":
-        return config.field
-    kind = event.provenance_dict().get("config", {}).get("field", "constant")
+        return FieldChoice(config.field, config.field_tesla)
+    settings: dict[str, Any] = event.provenance_dict().get("config", {})
+    kind = settings.get("field", "solenoid")
     if kind not in ("constant", "solenoid"):
         raise DataError(
-            f"{event.describe()}: provenance field '{kind}' is unknown; wanted constant or solenoid, "
-            f"or set the field of CKFConfig"
+            f"{event.describe()}: field 'provenance' names the magnetic field '{kind}', wanted constant or solenoid; "
+            f"set the field of CKFConfig instead"
         )
-    return kind
+    return FieldChoice(kind, float(settings.get("field_tesla", config.field_tesla)))
 
 
 def labels_from_tracks(num_points: int, hit: Ints, track: Ints, chi2: Floats, *, min_hits: int = 3) -> Ints:
@@ -108,30 +116,27 @@ def labels_from_tracks(num_points: int, hit: Ints, track: Ints, chi2: Floats, *,
     return number[labels]
 
 
-def _magnetic_field(kind: str, config: CKFConfig) -> Any:
-    import acts
-
-    return acts.ConstantBField(acts.Vector3(0, 0, config.field_tesla * acts.UnitConstants.T))
-
-
-def _run_batch(events: Sequence[Event], config: CKFConfig, kind: str) -> Iterator[Result]:
+def _run_batch(events: Sequence[Event], config: CKFConfig, field: FieldChoice) -> Iterator[Result]:
     from hitloom.baselines.acts_chain import run_chain
 
-    planes = module_planes()
     inputs, seconds = [], []
     for event in events:
         begin = time.perf_counter()
-        inputs.append(measurements_of(event, planes, resolution_mm=config.resolution_mm, modules=config.modules))
+        inputs.append(measurements_of(event, resolution_mm=config.resolution_mm, bias_u_mm=config.bias_u_mm))
         seconds.append(time.perf_counter() - begin)
     try:
-        outputs = run_chain(inputs, config=config, magnetic_field=_magnetic_field(kind, config))
+        outputs = run_chain(inputs, config=config, field=field.kind, tesla=field.tesla)
     except RuntimeError as error:
         names = ", ".join(event.describe() for event in events)
         raise HitloomError(f"ACTS failed on one of {names}: {str(error).splitlines()[0]}") from error
     for event, found, spent in zip(events, outputs, seconds, strict=True):
         begin = time.perf_counter()
         labels = labels_from_tracks(
-            event.num_points, found.hit, found.track, found.chi2, min_hits=config.min_measurements
+            event.num_points,
+            found.hit,
+            found.track,
+            found.chi2,
+            min_hits=min(one.min_measurements for one in config.passes),
         )
         timing = {"measurements": spent, **found.timing, "labels": time.perf_counter() - begin}
         yield Result(

@@ -7,12 +7,12 @@ from typing import Literal
 from pydantic import Field
 
 from hitloom.baselines.geometry import PIXEL_VOLUMES
-from hitloom.baselines.measurements import RESOLUTION_MM
+from hitloom.baselines.measurements import BIAS_U_MM, RESOLUTION_MM
 from hitloom.config import Config
 
 
-class SeedingConfig(Config):
-    """Grid triplet seeding and the estimate of the track parameters of a seed.
+class PassConfig(Config):
+    """One pass: grid triplet seeding, the start of the filter, the shortest track.
 
     Attributes
     ----------
@@ -36,10 +36,10 @@ class SeedingConfig(Config):
         Seeds kept per middle space point (plus one, in the convention of ACTS).
     r_min_middle_mm, r_max_middle_mm
         Radial range of the middle space point.
-    z_bin_edges_mm
-        Edges of the grid in z; empty = equal bins.
-    sigma_loc_mm, sigma_angle_rad, sigma_qop_rel
-        Standard deviations of the start of the filter: position, angles, relative q/p.
+    sigma_loc_mm, sigma_angle_rad, sigma_pt_rel
+        Standard deviations of the start of the filter: position, angles, relative transverse momentum.
+    min_measurements
+        Shortest track: in the selection of the filter, in the ambiguity resolution and after it.
     """
 
     volumes: tuple[int, ...] = PIXEL_VOLUMES
@@ -58,7 +58,8 @@ class SeedingConfig(Config):
     r_max_middle_mm: float = Field(default=120.0, gt=0)
     sigma_loc_mm: float = Field(default=1.0, gt=0)
     sigma_angle_rad: float = Field(default=0.0174533, gt=0)
-    sigma_qop_rel: float = Field(default=0.1, gt=0)
+    sigma_pt_rel: float = Field(default=0.1, gt=0)
+    min_measurements: int = Field(default=3, ge=3)
 
 
 class CKFConfig(Config):
@@ -66,8 +67,8 @@ class CKFConfig(Config):
 
     Attributes
     ----------
-    seeding
-        See :class:`SeedingConfig`.
+    passes
+        Each pass takes the hits that those before left; see :class:`PassConfig`.
     chi2_measurement, chi2_outlier
         A measurement below the first is taken, below the second noted as an outlier.
     num_measurements_per_surface
@@ -78,25 +79,22 @@ class CKFConfig(Config):
         Skip a seed whose hits a found track already holds.
     max_pixel_holes, max_strip_holes
         Modules crossed without a measurement before a branch ends.
-    min_measurements
-        Shortest track, in the selection of the filter, in the ambiguity resolution and after it.
     min_track_pt_gev
         Lowest fitted transverse momentum of a branch.
     max_shared_hits
         Hits that two tracks may share after the greedy resolution.
     resolution_mm
         Standard deviations of u and v by volume.
-    modules
-        How a hit finds its module: by the event's number, or by position (TrackML data).
-    field
-        "provenance" reads what the simulation recorded and is 2 T where nothing is recorded.
-    field_tesla
-        Strength of the constant field, and of the seeding's approximation to any other.
+    bias_u_mm
+        Mean of measured minus true u by volume, taken off before the fit.
+    field, field_tesla
+        Magnetic field, see :mod:`hitloom.simulate.field`. "provenance" takes kind and strength from what the
+        simulation recorded, and is the solenoid of ``field_tesla`` where nothing is recorded (TrackML data).
     num_events_per_run
         Events given to ACTS at a time.
     """
 
-    seeding: SeedingConfig = SeedingConfig()
+    passes: tuple[PassConfig, ...] = Field(default=(PassConfig(),), min_length=1)
     chi2_measurement: float = Field(default=15.0, gt=0)
     chi2_outlier: float = Field(default=25.0, gt=0)
     num_measurements_per_surface: int = Field(default=10, ge=1)
@@ -104,11 +102,10 @@ class CKFConfig(Config):
     seed_deduplication: bool = True
     max_pixel_holes: int = Field(default=1, ge=0)
     max_strip_holes: int = Field(default=2, ge=0)
-    min_measurements: int = Field(default=3, ge=3)
     min_track_pt_gev: float = Field(default=0.0, ge=0)
     max_shared_hits: int = Field(default=3, ge=0)
     resolution_mm: dict[int, tuple[float, float]] = RESOLUTION_MM
-    modules: Literal["id", "position"] = "id"
+    bias_u_mm: dict[int, float] = BIAS_U_MM
     field: Literal["provenance", "constant", "solenoid"] = "provenance"
     field_tesla: float = Field(default=2.0, gt=0)
     num_events_per_run: int = Field(default=8, ge=1)

@@ -1,16 +1,15 @@
-"""Planes of the sensitive modules of the ACTS generic detector, as arrays.
+"""The ACTS generic detector, and on which of its modules a hit lies.
 
 Shape letters: N hits, S modules. Lengths mm.
 
-The generic detector is the detector of the TrackML data. Its geometry comes out of the ``pyacts`` package, so the
-module numbers here are those of ACTS: they agree with TrackML's in the barrels and differ in the endcaps. A hit
-of TrackML data is therefore placed by position (:meth:`ModulePlanes.find`), a simulated one by number.
+The generic detector is the detector of the TrackML data. Module numbers of ACTS agree with TrackML's in the barrels
+and differ in the endcaps, so a number is only a hint here: a hit is placed by its number where it lies on that
+module, and by its position elsewhere. Either numbering works, and no table of one in terms of the other is needed.
 """
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,106 +17,20 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from hitloom.errors import DataError, require_extra
+from hitloom.simulate.modules import ModuleTable, module_table
 
-VOLUME_SHIFT, LAYER_SHIFT, MODULE_SHIFT = 56, 36, 8
 PIXEL_VOLUMES = (7, 8, 9)
 SHORT_STRIP_VOLUMES = (12, 13, 14)
 LONG_STRIP_VOLUMES = (16, 17, 18)
 
+# A hit is on a module when it is this near its plane and at most this far beyond its edges: the centre of a long
+# strip may lie outside a trapezoid, and positions in files are rounded.
+PLANE_TOLERANCE_MM = 0.05
+EDGE_TOLERANCE_MM = 1.0
+_NUM_CANDIDATES = 8  # modules of the layer with the nearest centres that a search by position looks at
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-
-def geometry_id(volume: Ints, layer: Ints, module: Ints) -> Ints:
-    """Pack volume, layer and module numbers (N,) into the 64-bit identifiers of ACTS (N,) int64."""
-    parts = [np.asarray(part, dtype=np.int64) for part in (volume, layer, module)]
-    return (parts[0] << VOLUME_SHIFT) | (parts[1] << LAYER_SHIFT) | (parts[2] << MODULE_SHIFT)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModulePlanes:
-    """The planes of all modules.
-
-    Attributes
-    ----------
-    ids : (S,) int64
-        Geometry identifiers, ascending.
-    center : (S, 3) float64
-        Centres, mm.
-    rotation : (S, 3, 3) float64
-        Columns are the module's u, v and normal axes in global coordinates: ``global = rotation @ uvw + center``.
-    """
-
-    ids: Ints
-    center: Floats
-    rotation: Floats
-    _trees: dict[int, tuple[Any, Ints]] = field(default_factory=dict, repr=False, compare=False)
-
-    def rows(self, ids: Ints, *, where: str = "event") -> Ints:
-        """Return the row (N,) of each identifier.
-
-        Raises
-        ------
-        DataError
-            When an identifier is not a module of the detector.
-        """
-        row = np.minimum(np.searchsorted(self.ids, ids), len(self.ids) - 1)
-        wrong = self.ids[row] != ids
-        if wrong.any():
-            first = int(np.argmax(wrong))
-            value = int(ids[first])
-            volume, layer = value >> VOLUME_SHIFT, (value >> LAYER_SHIFT) & 0xFFF
-            raise DataError(
-                f"{where}: point {first} lies on volume {volume}, layer {layer}, module "
-                f"{(value >> MODULE_SHIFT) & 0xFFFFF}, which the generic detector does not have; "
-                f"{int(wrong.sum())} such points; use events simulated with it, or modules='position'"
-            )
-        return row.astype(np.int64)
-
-    def find(self, volume: Ints, layer: Ints, pos: Floats) -> Ints:
-        """Return the row (N,) of the module whose plane passes nearest to each point (N, 3).
-
-        Of the six modules of the same volume and layer with the nearest centres, the one with the smallest distance
-        across the plane plus the distance beyond 0.6 of the module pitch along it wins.
-        """
-        result = np.full(len(pos), -1, dtype=np.int64)
-        key = (volume << VOLUME_SHIFT) | (layer << LAYER_SHIFT)
-        for value in np.unique(key):
-            hits = np.flatnonzero(key == value)
-            tree, members = self._tree(int(value))
-            if not len(members):
-                raise DataError(
-                    f"volume {int(value) >> VOLUME_SHIFT} has no layer "
-                    f"{(int(value) >> LAYER_SHIFT) & 0xFFF} in the generic detector (point {int(hits[0])})"
-                )
-            distance, nearest = tree.query(pos[hits], k=min(6, len(members)))
-            candidates = members[nearest.reshape(len(hits), -1)]
-            away = np.abs(
-                np.einsum(
-                    "nkj,nkj->nk",
-                    pos[hits][:, None] - self.center[candidates],
-                    self.rotation[candidates, :, 2],
-                )
-            )
-            spread = distance.reshape(len(hits), -1)
-            best = np.argmin(away + 1e-3 * (spread - spread[:, :1]), axis=1)
-            result[hits] = candidates[np.arange(len(hits)), best]
-        return result
-
-    def to_local(self, rows: Ints, pos: Floats) -> Floats:
-        """Return (N, 3) module coordinates u, v, w of global points (N, 3)."""
-        return np.einsum("nij,ni->nj", self.rotation[rows], pos - self.center[rows])
-
-    def to_global(self, rows: Ints, local: Floats) -> Floats:
-        """Return (N, 3) global points of module coordinates (N, 2) or (N, 3)."""
-        uvw = local if local.shape[1] == 3 else np.pad(local, ((0, 0), (0, 1)))
-        return np.einsum("nij,nj->ni", self.rotation[rows], uvw) + self.center[rows]
-
-    def _tree(self, value: int) -> tuple[Any, Ints]:
-        if value not in self._trees:
-            members = np.flatnonzero((self.ids >> LAYER_SHIFT) == (value >> LAYER_SHIFT))
-            self._trees[value] = (cKDTree(self.center[members]) if len(members) else None, members)
-        return self._trees[value]
 
 
 @functools.cache
@@ -127,32 +40,88 @@ def generic_detector() -> Any:
     import acts
     from acts.examples import GenericDetector
 
-    quiet = acts.logging.ERROR
+    quiet = acts.logging.FATAL
     return GenericDetector(logLevel=quiet, surfaceLogLevel=quiet, layerLogLevel=quiet, volumeLogLevel=quiet)
 
 
 @functools.cache
-def module_planes() -> ModulePlanes:
-    """Return the planes of the 18,728 sensitive modules of :func:`generic_detector`."""
-    detector = generic_detector()
-    import acts
+def generic_modules() -> ModuleTable:
+    """Return the 18,728 sensitive modules of :func:`generic_detector`."""
+    return module_table(geometry=generic_detector().trackingGeometry())
 
-    context = acts.GeometryContext.dangerouslyDefaultConstruct()
-    ids: list[int] = []
-    centers: list[list[float]] = []
-    rotations: list[list[list[float]]] = []
 
-    def visit(surface: Any) -> None:
-        transform = surface.localToGlobalTransform(context)
-        rotation, translation = transform.rotation, transform.translation
-        ids.append(surface.geometryId.value)
-        centers.append([translation[i] for i in range(3)])
-        rotations.append([[rotation[i, j] for j in range(3)] for i in range(3)])
+def geometry_ids(modules: ModuleTable, rows: Ints) -> Ints:
+    """Return the 64-bit ACTS identifiers (N,) of module rows (N,): volume, layer and sensitive number packed."""
+    return (modules.volume[rows] << 56) | (modules.layer[rows] << 36) | (modules.sensitive[rows] << 8)
 
-    detector.trackingGeometry().visitSurfaces(visit)
-    order = np.argsort(np.array(ids, dtype=np.int64))
-    return ModulePlanes(
-        ids=np.array(ids, dtype=np.int64)[order],
-        center=np.array(centers)[order],
-        rotation=np.array(rotations)[order],
-    )
+
+def module_rows(
+    modules: ModuleTable, *, volume: Ints, layer: Ints, module: Ints | None, pos: Floats, where: str = "event"
+) -> Ints:
+    """Return the row (N,) of the module on which each hit lies.
+
+    Parameters
+    ----------
+    modules : ModuleTable
+        The S modules, sorted by volume, layer and sensitive number.
+    volume, layer, module : (N,) int64
+        The hit's own numbers; ``module`` may be of ACTS, of TrackML, or None.
+    pos : (N, 3) float64
+        Positions, mm.
+
+    Raises
+    ------
+    DataError
+        When a layer does not exist or a hit is on none of its layer's modules.
+    """
+    num_points = len(pos)
+    rows = np.zeros(num_points, dtype=np.int64)
+    lost = np.ones(num_points, dtype=bool)
+    if module is not None and num_points:
+        keys = _keys(modules.volume, modules.layer, modules.sensitive)
+        wanted = _keys(volume, layer, module)
+        rows = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        lost = keys[rows] != wanted
+        lost[~lost] = _misfit(modules, rows[~lost], pos[~lost]) > 1.0
+    if lost.any():
+        rows[lost], misfit = _nearest(modules, volume[lost], layer[lost], pos[lost], where=where)
+        if misfit.max() > 1.0:
+            worst = int(np.flatnonzero(lost)[misfit.argmax()])
+            raise DataError(
+                f"{where}: point {worst} at {np.round(pos[worst], 2).tolist()} mm is on no module of volume "
+                f"{volume[worst]}, layer {layer[worst]} of the generic detector ({PLANE_TOLERANCE_MM} mm off its "
+                f"plane, {EDGE_TOLERANCE_MM} mm beyond its edges allowed); use events of this detector"
+            )
+    return rows
+
+
+def _keys(volume: Ints, layer: Ints, module: Ints) -> Ints:
+    return (volume << 40) | (layer << 24) | module
+
+
+def _misfit(modules: ModuleTable, rows: Ints, pos: Floats) -> Floats:
+    """Return (N,) distance to the module's plane or beyond its edges in units of the tolerance; 1 is still on it."""
+    local = modules.to_local(rows, pos)
+    return np.maximum(np.abs(local[:, 2]) / PLANE_TOLERANCE_MM, modules.outside_by(rows, local) / EDGE_TOLERANCE_MM)
+
+
+def _nearest(modules: ModuleTable, volume: Ints, layer: Ints, pos: Floats, *, where: str) -> tuple[Ints, Floats]:
+    """Return row (N,) and misfit (N,) of the module of its layer that each point fits best."""
+    rows = np.zeros(len(pos), dtype=np.int64)
+    misfit = np.full(len(pos), np.inf)
+    layers, owner = np.unique(np.stack([volume, layer], axis=1), axis=0, return_inverse=True)
+    for number, (one_volume, one_layer) in enumerate(layers.tolist()):
+        hits = np.flatnonzero(owner.reshape(-1) == number)
+        members = np.flatnonzero((modules.volume == one_volume) & (modules.layer == one_layer))
+        if not len(members):
+            raise DataError(
+                f"{where}: {len(hits)} points lie on volume {one_volume}, layer {one_layer}, which the generic "
+                f"detector does not have; volumes 7, 8, 9, 12, 13, 14, 16, 17, 18 with even layers wanted"
+            )
+        count = min(_NUM_CANDIDATES, len(members))
+        candidates = members[cKDTree(modules.centre[members]).query(pos[hits], k=count)[1].reshape(-1, count)]
+        away = _misfit(modules, candidates.reshape(-1), np.repeat(pos[hits], count, axis=0)).reshape(-1, count)
+        best = away.argmin(axis=1)
+        rows[hits] = candidates[np.arange(len(hits)), best]
+        misfit[hits] = away[np.arange(len(hits)), best]
+    return rows, misfit
