@@ -6,6 +6,7 @@ Shape letters: I inputs, H hidden width, O outputs, leading axes (...) of any nu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ class MLP(nn.Module):
         if num_layers < 1:
             raise ConfigError(f"MLP: num_layers came as {num_layers}, wanted at least 1; mend: use 1 or more")
         widths = [in_dim, *[hidden_dim] * (num_layers - 1), out_dim]
-        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.norms = nn.ModuleList()
         for width in widths[1:-1]:
             layers = [PlainLayerNorm()] if layernorm else []
@@ -85,8 +86,8 @@ class MLP(nn.Module):
     def body(self, first: Tensor, mask: Tensor | None = None) -> Tensor:
         """Go on from the output of the first Linear to the output of the last one, before the output activation."""
         value = first
-        for norms, linear in zip(self.norms, list(self.linears)[1:], strict=True):
-            for norm in norms:  # type: ignore[union-attr]
+        for norms, linear in zip(self.norms, self.linears[1:], strict=True):
+            for norm in norms:  # type: ignore[attr-defined]
                 value = norm(value, mask)
             value = linear(self.activation(value))
         return value

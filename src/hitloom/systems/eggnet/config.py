@@ -30,8 +30,8 @@ class WeightRule(Config):
 class WeightingConfig(Config):
     """Weights of pairs and points in the loss; later rules win."""
 
-    true_default: float = Field(1.0, ge=0)
-    fake_default: float = Field(1.0, ge=0)
+    true_default: float = Field(default=1.0, ge=0)
+    fake_default: float = Field(default=1.0, ge=0)
     conditional_weighting: tuple[WeightRule, ...] = ()
 
 
@@ -43,24 +43,24 @@ class LossConfig(Config):
     """
 
     name: Literal["contrastive", "weighted_contrastive", "object_condensation"] = "contrastive"
-    margin: float = Field(1.0, gt=0)
-    num_neighbours: int = Field(10, ge=0)
-    r_max: float | None = Field(None, gt=0)
+    margin: float = Field(default=1.0, gt=0)
+    num_neighbours: int = Field(default=10, ge=0)
+    r_max: float | None = Field(default=None, gt=0)
     knn_method: KnnMethod = "auto"
-    num_random_pairs: int = Field(100_000, ge=0)
+    num_random_pairs: int = Field(default=100_000, ge=0)
     weighting: WeightingConfig = WeightingConfig()
-    q_min: float = Field(0.1, gt=0)
-    noise_weight: float = Field(1.0, ge=0)
-    max_repulsive_pairs: int = Field(100_000, ge=1)
+    q_min: float = Field(default=0.1, gt=0)
+    noise_weight: float = Field(default=1.0, ge=0)
+    max_repulsive_pairs: int = Field(default=100_000, ge=1)
     deep_supervision: Literal["off", "first", "all"] = "off"
-    deep_supervision_weight: float = Field(0.5, gt=0)
+    deep_supervision_weight: float = Field(default=0.5, gt=0)
 
 
 class GroupingConfig(Config):
     """DBSCAN on the embedding: radius ``eps``, ``min_samples`` points within it (itself included) make a core."""
 
-    eps: float = Field(0.1, gt=0)
-    min_samples: int = Field(3, ge=1)
+    eps: float = Field(default=0.1, gt=0)
+    min_samples: int = Field(default=3, ge=1)
 
 
 class EggNetConfig(Config):
@@ -70,43 +70,43 @@ class EggNetConfig(Config):
     points there look far apart; ``cos_phi`` and ``sin_phi`` do not (they are computed from ``phi``).
     """
 
-    node_features: tuple[str, ...] = Field(TRACKML_FEATURES, min_length=1)
-    node_scales: tuple[float, ...]
-    encoder_hidden: int = Field(128, ge=1)
-    node_0_hidden: int = Field(128, ge=1)
-    edge_hidden: int = Field(128, ge=1)
-    node_hidden: int = Field(128, ge=1)
-    decoder_hidden: int = Field(128, ge=1)
-    node_rep_dim: int = Field(128, ge=1)
-    edge_rep_dim: int = Field(128, ge=1)
-    node_pspace_dim: int = Field(24, ge=1)
-    num_encoder_layers: int = Field(3, ge=1)
-    num_node_0_layers: int = Field(3, ge=1)
-    num_edge_layers: int = Field(3, ge=1)
-    num_node_layers: int = Field(3, ge=1)
-    num_decoder_layers: int = Field(1, ge=1)
+    node_features: tuple[str, ...] = Field(default=TRACKML_FEATURES, min_length=1)
+    node_scales: tuple[float, ...] = TRACKML_SCALES
+    encoder_hidden: int = Field(default=128, ge=1)
+    node_0_hidden: int = Field(default=128, ge=1)
+    edge_hidden: int = Field(default=128, ge=1)
+    node_hidden: int = Field(default=128, ge=1)
+    decoder_hidden: int = Field(default=128, ge=1)
+    node_rep_dim: int = Field(default=128, ge=1)
+    edge_rep_dim: int = Field(default=128, ge=1)
+    node_pspace_dim: int = Field(default=24, ge=1)
+    num_encoder_layers: int = Field(default=3, ge=1)
+    num_node_0_layers: int = Field(default=3, ge=1)
+    num_edge_layers: int = Field(default=3, ge=1)
+    num_node_layers: int = Field(default=3, ge=1)
+    num_decoder_layers: int = Field(default=1, ge=1)
     hidden_activation: Activation = "SiLU"
     output_activation: Activation = "Tanh"
     layernorm: bool = True
     batchnorm: bool = False
     embedding_norm: bool = True
-    num_iterations: int = Field(4, ge=0)
-    num_gnns_per_iteration: int = Field(8, ge=1)
+    num_iterations: int = Field(default=4, ge=0)
+    num_gnns_per_iteration: int = Field(default=8, ge=1)
     recurrent: bool = True
     recurrent_gnn: bool = False
     recycle_node_representation: bool = True
     num_neighbours: int | tuple[int, ...] = 10
-    r_max: float | None = Field(None, gt=0)
+    r_max: float | None = Field(default=None, gt=0)
     knn_method: KnnMethod = "auto"
     output_node_score: bool = False
-    node_score_hidden: int = Field(128, ge=1)
-    num_node_score_layers: int = Field(1, ge=1)
+    node_score_hidden: int = Field(default=128, ge=1)
+    num_node_score_layers: int = Field(default=1, ge=1)
     node_hard_filter: tuple[float, ...] = ()
     node_soft_filter: tuple[float, ...] = ()
     residual: bool = False
     saturated_logit: bool = True
     checkpoint: bool = False
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     loss: LossConfig = LossConfig()
     grouping: GroupingConfig = GroupingConfig()
 

@@ -112,10 +112,11 @@ class EggNet(System):
         hard, soft = config.node_hard_filter, config.node_soft_filter
         with watch("forward"):
             with watch("encode"):
-                v = self._apply(self.encoder, features.float() / self.scale)
+                v = self._checkpointed(self.encoder, features.float() / self.scale)
                 with torch.set_grad_enabled(learns and self._start_learns):
-                    x = self._apply(self.node_0, v)
+                    x = self._checkpointed(self.node_0, v)
             kept = _Kept(features.shape[0], features.device)
+            logit: Tensor | None = None
             for i, k in enumerate(config.neighbours_per_iteration):
                 with watch("decode"), torch.set_grad_enabled(learns and self._embedding_learns(i)):
                     z = self._decode(i, x)
@@ -221,19 +222,19 @@ class EggNet(System):
             or config.loss.deep_supervision == "all"
         )
 
-    def _apply(self, module: nn.Module, x: Tensor) -> Tensor:
+    def _checkpointed(self, module: nn.Module, x: Tensor) -> Tensor:
         if self.config.checkpoint and torch.is_grad_enabled():
             return checkpoint(module, x, use_reentrant=False)
         return module(x)
 
     def _decode(self, iteration: int, x: Tensor) -> Tensor:
         """Return the embedding (M, D) float32."""
-        z = self._apply(self.decoders[0 if self.config.recurrent else iteration], x).float()
+        z = self._checkpointed(self.decoders[0 if self.config.recurrent else iteration], x).float()
         return F.normalize(z, dim=1) if self.config.embedding_norm else z
 
     def _score(self, iteration: int, x: Tensor) -> Tensor:
         """Return the logit (M,) float32 that a point belongs to a true object."""
-        return self._apply(self.score_heads[0 if self.config.recurrent else iteration], x)[:, 0].float()
+        return self._checkpointed(self.score_heads[0 if self.config.recurrent else iteration], x)[:, 0].float()
 
 
 class _Kept:

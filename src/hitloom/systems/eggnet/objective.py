@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hitloom.event import Event
-from hitloom.losses import Loss, PairWeights, contrastive_loss, random_pairs, score_loss, seeded_generator
+from hitloom.losses import Loss, PairWeights, contrastive_loss, random_pairs, seeded_generator
 from hitloom.ops import knn
 from hitloom.result import Scores
 from hitloom.systems.eggnet.config import EggNetConfig
