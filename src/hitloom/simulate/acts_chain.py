@@ -1,4 +1,4 @@
-"""The ACTS generic detector and Fatras: a table of particles in, true crossings of the modules out.
+"""The ACTS generic detector and Fatras: a table of particles in, true crossings of surfaces out.
 
 Source: X. Ai et al., Comput. Softw. Big Sci. 6 (2022) 8, https://arxiv.org/abs/2106.13593 (ACTS); the chain runs in
 memory, without files, in one thread. Legend: P particles, H crossings.
@@ -6,12 +6,13 @@ memory, without files, in one thread. Legend: P particles, H crossings.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hitloom.errors import HitloomError, require_extra
+from hitloom.simulate.acts_io import HITS_OUT, PARTICLES_IN, PARTICLES_OUT, collector, input_rows, particle_source
 from hitloom.simulate.field import acts_field
 from hitloom.simulate.modules import ModuleTable, module_table
 from hitloom.simulate.particles import ParticleTable
@@ -22,28 +23,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Crossings:
-    """True crossings of sensitive modules, first one per particle and module.
+    """True crossings of surfaces, sorted by particle and order along the track.
 
-    ``particle`` (H,) rows of the particle table, ``module`` (H,) rows of the module table, ``position`` (H, 3) mm and
-    ``momentum`` (H, 3) GeV before the module's material.
+    ``particle`` (H,) rows of the particle table, ``module`` (H,) rows of the module table, -1 on passive material,
+    ``order`` (H,) counter along the track, ``material`` (H,) thickness crossed in interaction lengths, ``position`` (H, 3) mm and
+    ``momentum`` (H, 3) GeV before the surface.
     """
 
     particle: np.ndarray
     module: np.ndarray
+    order: np.ndarray
+    material: np.ndarray
     position: np.ndarray
     momentum: np.ndarray
 
     def __len__(self) -> int:
         return len(self.particle)
 
+    def select(self, keep: np.ndarray) -> Crossings:
+        """Return the rows of ``keep``, a mask or row numbers."""
+        return Crossings(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
+
+    def first_on_modules(self) -> Crossings:
+        """Return the crossings of sensitive modules, only the first of each particle on each module."""
+        rows = np.flatnonzero(self.module >= 0)
+        by_module = rows[np.lexsort((self.order[rows], self.module[rows], self.particle[rows]))]
+        module, particle = self.module[by_module], self.particle[by_module]
+        first = np.ones(len(rows), dtype=bool)
+        first[1:] = (particle[1:] != particle[:-1]) | (module[1:] != module[:-1])
+        return self.select(np.sort(by_module[first]))
+
 
 class Chain:
-    """Geometry and field, built once; :meth:`run` simulates one event."""
+    """Geometry and field, built once; :meth:`run` simulates the particles of one event."""
 
     def __init__(self, *, config: TrackerConfig) -> None:
         require_extra("acts", "sim")
         import acts
         import acts.examples
+
+        from hitloom.simulate.material import material_table
 
         self.config = config
         settings = acts.examples.GenericDetector.Config()
@@ -53,6 +72,7 @@ class Chain:
         self._geometry = self._detector.trackingGeometry()
         self._field = acts_field(config=config)
         self.modules: ModuleTable = module_table(geometry=self._geometry)
+        self._material = material_table(geometry=self._geometry)
 
     def run(self, *, particles: ParticleTable, seed: int) -> tuple[ParticleTable, Crossings]:
         """Follow ``particles`` through the detector.
@@ -67,45 +87,69 @@ class Chain:
         numbers = examples.RandomNumbers.Config()
         numbers.seed = seed
         sequencer = examples.Sequencer(events=1, numThreads=1, trackFpes=False, logLevel=quiet)
-        sequencer.addReader(_particle_source(particles))
+        sequencer.addReader(particle_source(particles))
         config = self.config
         sequencer.addAlgorithm(
             examples.FatrasSimulation(
                 level=quiet,
-                inputParticles="particles_in",
-                outputParticles="particles_out",
-                outputSimHits="hits",
+                inputParticles=PARTICLES_IN,
+                outputParticles=PARTICLES_OUT,
+                outputSimHits=HITS_OUT,
                 randomNumbers=examples.RandomNumbers(numbers),
                 trackingGeometry=self._geometry,
                 magneticField=self._field,
                 pMin=config.min_pt * acts.UnitConstants.GeV,
                 generateHitsOnSensitive=True,
+                generateHitsOnMaterial=config.nuclear_interactions,
                 emScattering=config.interactions,
                 emEnergyLossIonisation=config.interactions,
                 emEnergyLossRadiation=config.interactions,
                 emPhotonConversion=config.photon_conversions,
             )
         )
-        collected: dict[str, np.ndarray] = {}
-        sequencer.addAlgorithm(_collector(collected))
+        collected: dict[str, Any] = {}
+        sequencer.addAlgorithm(collector(collected))
         sequencer.run()
         if "hits" not in collected:
             raise HitloomError("the ACTS simulation ended without an event; see its messages above")
         table = ParticleTable.from_rows(collected["particles"])
-        return table, self._crossings(table, collected)
+        crossings = self._crossings(table, collected["codes"], collected["hits"])
+        return _with_input_ids(table, particles), crossings
 
-    def _crossings(self, table: ParticleTable, collected: dict[str, np.ndarray]) -> Crossings:
-        codes, values = collected["codes"], collected["hits"]
-        module = self.modules.rows_of(codes[:, 0] >> 56, (codes[:, 0] >> 36) & 0xFFF, (codes[:, 0] >> 8) & 0xFFFFF)
+    def _crossings(self, table: ParticleTable, codes: np.ndarray, values: np.ndarray) -> Crossings:
         particle = _match(table, codes[:, 1:5])
-        # sorted by particle, module and order along the track: keep the first of each (particle, module)
-        order = np.lexsort((codes[:, 5], module, particle))
-        particle, module, values = particle[order], module[order], values[order]
-        first = np.ones(len(order), dtype=bool)
-        first[1:] = (particle[1:] != particle[:-1]) | (module[1:] != module[:-1])
-        return Crossings(
-            particle=particle[first], module=module[first], position=values[first, :3], momentum=values[first, 3:]
+        ordered = np.lexsort((codes[:, 5], particle))
+        particle, codes, values = particle[ordered], codes[ordered], values[ordered]
+        geometry_id = codes[:, 0]
+        sensitive = (geometry_id >> 8) & 0xFFFFF
+        on_module = np.flatnonzero(sensitive > 0)
+        module = np.full(len(codes), -1, dtype=np.int64)
+        module[on_module] = self.modules.rows_of(
+            geometry_id[on_module] >> 56, (geometry_id[on_module] >> 36) & 0xFFF, sensitive[on_module]
         )
+        position, momentum = values[:, :3], values[:, 3:]
+        return Crossings(
+            particle=particle,
+            module=module,
+            order=codes[:, 5],
+            material=self._material.path(geometry_id, position, momentum),
+            position=position,
+            momentum=momentum,
+        )
+
+
+def _with_input_ids(table: ParticleTable, particles: ParticleTable) -> ParticleTable:
+    """Return ``table`` with the vertex, primary and generation that the input particles had before the barcodes."""
+    rows = input_rows(table)
+    same = table.generation == 0
+    return replace(
+        table,
+        vertex=particles.vertex[rows],
+        primary=particles.primary[rows],
+        generation=particles.generation[rows] + table.generation,
+        secondary=np.where(same, particles.secondary[rows], table.secondary),
+        process=np.where(same, particles.process[rows], table.process),
+    )
 
 
 def _match(table: ParticleTable, keys: np.ndarray) -> np.ndarray:
@@ -119,82 +163,3 @@ def _match(table: ParticleTable, keys: np.ndarray) -> np.ndarray:
     if len(rows) and rows.min() < 0:
         raise HitloomError("ACTS returned a hit of a particle that it did not return; this version is not supported")
     return rows
-
-
-def _particle_source(particles: ParticleTable) -> Any:
-    """Return an ACTS reader that hands over ``particles``."""
-    import acts
-    import acts.examples as examples
-    from acts.fatras import Barcode
-
-    class Source(examples.IReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__("HitloomParticles", acts.logging.FATAL)
-            self.handle = examples.WriteDataHandle(self, examples.SimParticleContainer, "OutputParticles")
-            self.handle.initialize("particles_in")
-
-        def availableEvents(self) -> tuple[int, int]:  # noqa: N802
-            return 0, 1
-
-        def read(self, context: Any) -> Any:
-            container = examples.SimParticleContainer()
-            names = ("vertex", "primary", "pdg", "charge", "mass", "x", "y", "z", "t", "px", "py", "pz")
-            columns = [getattr(particles, name).tolist() for name in names]
-            for vertex, primary, pdg, charge, mass, x, y, z, t, px, py, pz in zip(*columns, strict=True):
-                barcode = Barcode()
-                barcode.vertexPrimary, barcode.particle = vertex, primary
-                particle = examples.SimParticle(barcode, acts.PdgParticle(pdg), charge, mass)
-                particle.fourPosition = acts.Vector4(x, y, z, t)
-                particle.direction = acts.Vector3(px, py, pz)
-                particle.absoluteMomentum = (px * px + py * py + pz * pz) ** 0.5
-                container.insert(particle)
-            self.handle(context, container)
-            return examples.ProcessCode.SUCCESS
-
-    return Source()
-
-
-def _collector(collected: dict[str, Any]) -> Any:
-    """Return an ACTS algorithm that copies hits and particles of the event into ``collected``."""
-    import acts
-    import acts.examples as examples
-
-    class Collector(examples.IAlgorithm):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__("HitloomCollector", acts.logging.FATAL)
-            self.hits = examples.ReadDataHandle(self, examples.SimHitContainer, "InputHits")
-            self.hits.initialize("hits")
-            self.particles = examples.ReadDataHandle(self, examples.SimParticleContainer, "InputParticles")
-            self.particles.initialize("particles_out")
-
-        def execute(self, context: Any) -> Any:
-            codes, values = [], []
-            for hit in self.hits(context.eventStore):
-                key, at, momentum = hit.particleId, hit.fourPosition, hit.momentum4Before
-                codes.append(
-                    (hit.geometryId.value, key.vertexPrimary, key.particle, key.generation, key.subParticle, hit.index)
-                )
-                values.append((at[0], at[1], at[2], momentum[0], momentum[1], momentum[2]))
-            collected["codes"] = np.array(codes, dtype=np.int64).reshape(-1, 6)
-            collected["hits"] = np.array(values, dtype=np.float64).reshape(-1, 6)
-            collected["particles"] = [_row(particle) for particle in self.particles(context.eventStore)]
-            return examples.ProcessCode.SUCCESS
-
-    return Collector()
-
-
-def _row(particle: Any) -> tuple[float, ...]:
-    """One row of :class:`ParticleTable` from an ACTS particle, at its production."""
-    key, at, momentum = particle.particleId, particle.fourPosition, particle.momentum
-    return (
-        key.vertexPrimary,
-        key.particle,
-        key.generation,
-        key.subParticle,
-        particle.process.value,
-        int(particle.pdg),
-        particle.charge,
-        particle.mass,
-        *(at[i] for i in range(4)),
-        *(momentum[i] for i in range(3)),
-    )

@@ -21,7 +21,7 @@ _OUTSIDE_MM = 0.01  # a true crossing may lie this far beyond the edge of its mo
 
 
 def listed_particles(table: ParticleTable, num_hits: np.ndarray, *, min_pt: float, max_eta: float) -> np.ndarray:
-    """Return the rows of the truth table in the order of their ids: charged, primary or inside the cuts or with hits."""
+    """Return the rows of the truth table, by id: charged particles that are primary, inside the cuts or with hits."""
     inside = (table.pt >= min_pt) & (np.abs(table.eta) <= max_eta)
     keep = np.flatnonzero((table.charge != 0) & ((table.generation == 0) | inside | (num_hits > 0)))
     return keep[np.argsort(table.select(keep).packed_ids())]

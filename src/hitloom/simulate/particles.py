@@ -5,7 +5,7 @@ Legend: P particles.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -91,10 +91,29 @@ class ParticleTable:
             if len(values) and (values.min() < 0 or values.max() >= limit):
                 wrong = int(values.min() if values.min() < 0 else values.max())
                 raise DataError(
-                    f"simulated event: particle id field '{name}' is {wrong}, wanted 0 to {limit - 1}; lower the pile-up"
+                    f"simulated event: particle id field '{name}' is {wrong}, wanted 0 to {limit - 1}; "
+                    "lower the pile-up"
                 )
             ids |= values << shift
         values, counts = np.unique(ids, return_counts=True)
         if len(values) != len(ids):
             raise DataError(f"simulated event: particle id {int(values[counts > 1][0])} belongs to two particles")
         return ids
+
+
+def concatenate(tables: list[ParticleTable]) -> ParticleTable:
+    """Return the rows of several tables, one after the other."""
+    names = [field.name for field in fields(ParticleTable)]
+    return ParticleTable(**{name: np.concatenate([getattr(table, name) for table in tables]) for name in names})
+
+
+def renumbered(table: ParticleTable) -> ParticleTable:
+    """Return the table with ``secondary`` counted from 1 in each (vertex, primary, generation), 0 for primaries."""
+    keys = np.stack([table.vertex, table.primary, table.generation], axis=1)
+    order = np.lexsort((np.arange(len(table)), keys[:, 2], keys[:, 1], keys[:, 0]))
+    new = np.ones(len(table), dtype=bool)
+    new[1:] = (keys[order][1:] != keys[order][:-1]).any(1)
+    start = np.maximum.accumulate(np.where(new, np.arange(len(table)), 0))
+    secondary = np.empty(len(table), dtype=np.int64)
+    secondary[order] = np.arange(len(table)) - start + 1
+    return replace(table, secondary=np.where(table.generation > 0, secondary, 0))

@@ -49,8 +49,7 @@ def simulate_event(config: TrackerConfig, *, seed: int, event_id: int) -> Event:
 
     generator, chain, modules = _workshop(config)
     particles = generator.generate(seed=seed, event_id=event_id)
-    acts_seed = int(np.random.SeedSequence([seed, event_id, 2]).generate_state(1)[0])
-    particles, crossings = chain.run(particles=particles, seed=acts_seed)
+    particles, crossings = _follow(chain, particles, config=config, seed=seed, event_id=event_id)
     event = build_event(
         particles=particles,
         crossings=crossings,
@@ -64,6 +63,23 @@ def simulate_event(config: TrackerConfig, *, seed: int, event_id: int) -> Event:
     event.source = SOURCE
     event.provenance = json.dumps(_provenance(config, seed=seed), sort_keys=True)
     return event.validate()
+
+
+def _follow(chain: Any, particles: Any, *, config: TrackerConfig, seed: int, event_id: int) -> tuple[Any, Any]:
+    """Run the detector simulation, with or without nuclear interactions; first crossing per particle and module."""
+    from hitloom.simulate.nuclear import with_nuclear_interactions
+    from hitloom.simulate.particles import renumbered
+
+    def simulate(table: Any, step: int) -> tuple[Any, Any]:
+        acts_seed = int(np.random.SeedSequence([seed, event_id, 2, step]).generate_state(1)[0])
+        return chain.run(particles=table, seed=acts_seed)
+
+    if config.nuclear_interactions:
+        rng = np.random.default_rng([seed, event_id, 6])
+        particles, crossings = with_nuclear_interactions(particles=particles, simulate=simulate, rng=rng)
+    else:
+        particles, crossings = simulate(particles, 0)
+    return renumbered(particles), crossings.first_on_modules()
 
 
 def simulate_tracker(

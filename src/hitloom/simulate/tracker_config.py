@@ -38,8 +38,10 @@ class TrackerConfig(Config):
     beam_sigma_xy, beam_sigma_z
         Standard deviation of the collision points around the origin, each transverse direction and along the beam.
     interactions, photon_conversions
-        Material effects of Fatras: multiple scattering and energy loss; pair production by photons. Fatras has no
-        nuclear interactions.
+        Material effects of Fatras: multiple scattering and energy loss; pair production by photons.
+    nuclear_interactions
+        Ends of hadron tracks in material and the slow particles that come out (:mod:`hitloom.simulate.nuclear`); an
+        empirical model of what TrackML events show, since Fatras has none.
     detectors
         Path of a TrackML ``detectors.csv``. Given, module ids are TrackML's and every hit is checked against that
         table; else module ids are the ACTS sensitive ids (the same in the barrels, different in the endcaps).
@@ -61,7 +63,8 @@ class TrackerConfig(Config):
     beam_sigma_xy: float = Field(default=0.015, ge=0.0)
     beam_sigma_z: float = Field(default=5.5, ge=0.0)
     interactions: bool = True
-    photon_conversions: bool = True
+    photon_conversions: bool = False
+    nuclear_interactions: bool = True
     detectors: Path | None = None
     gun_pdg: int = 13
     gun_num_particles: int = Field(default=10, ge=1, le=60000)
