@@ -59,7 +59,10 @@ class Keeper(pl.Callback):
     def resume_from(self, training: dict[str, Any]) -> None:
         """Continue from the ``training`` part of a checkpoint once the fit begins."""
         self.start = training
-        self.top = [list(item) for item in training["top"]]
+        names = [item[1] for item in training["top"]]
+        here = self.folder / "checkpoints"
+        alone = len(names) == 1 and (here / "best.ckpt").is_file()
+        self.top = [list(item) for item in training["top"] if alone or (here / item[1]).is_file()]
         self.history = History.resume(self.folder / "metrics.csv", num_epochs=training["epoch"])
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:

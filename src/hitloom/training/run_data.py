@@ -44,3 +44,21 @@ class StoredEvents(Sequence[Event]):
     def __getitem__(self, index: Any) -> Any:
         event = self.store[self.rows[index]]
         return event if self.cuts is None else self.cuts(event)
+
+
+def open_data(config: DataSection) -> RunData:
+    """Open the store of a run, divide it and put the hard cuts and the wedge in place.
+
+    Raises
+    ------
+    ConfigError
+        When no store is named.
+    DataError
+        When the store cannot be read or a split asks for more than it holds.
+    """
+    from hitloom.data.store import EventStore
+
+    if config.store is None:
+        raise ConfigError("data.store: no event store is named; mend: give its path, or --set data.store=PATH")
+    store = EventStore(config.store)
+    raise NotImplementedError(store)

@@ -1,0 +1,1 @@
+"""The command line: thin verbs, each importing what it needs inside the command."""

@@ -1,0 +1,47 @@
+"""``hitloom infer``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hitloom.cli.options import Accelerator, Set
+from hitloom.cli.slurm import with_slurm
+
+
+@with_slurm("infer")
+def infer(
+    checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a run folder (its best), or shipped weights.")],
+    store: Annotated[Path, typer.Argument(help="Event store.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results, one file per split.")],
+    split: Annotated[
+        list[str] | None, typer.Option("--split", "-s", help="train, val, test or all; repeatable; default all.")
+    ] = None,
+    accelerator: Accelerator = "auto",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many events of each split.")] = None,
+    save_embedding: Annotated[bool, typer.Option(help="Keep the embedding, for scans and the loss budget.")] = True,
+    redo: Annotated[bool, typer.Option("--redo", help="Replace results of another checkpoint or store.")] = False,
+    set_: Set = None,
+) -> None:
+    """Reconstruct the events of a store with a trained system.
+
+    What is there already from the same checkpoint and store is kept; results of another are refused, or replaced with
+    --redo.
+    """
+    from hitloom.training.infer import infer as run
+
+    report = run(
+        checkpoint,
+        store,
+        output=output,
+        splits=split or ["all"],
+        accelerator=accelerator,
+        limit=limit,
+        save_embedding=save_embedding,
+        redo=redo,
+        overrides=set_ or [],
+    )
+    for line in report.lines():
+        typer.echo(line)

@@ -1,0 +1,87 @@
+"""``hitloom train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hitloom.cli.options import Set
+from hitloom.cli.slurm import with_slurm
+
+
+def _check_job(*, nodes: int, gpus_per_node: int, recipe: str, set_: list[str] | None, **_: Any) -> None:
+    """A job of N tasks must train on N devices: say so before it queues."""
+    from hitloom.errors import ConfigError
+    from hitloom.training.run_config import load_recipe
+
+    training = load_recipe(recipe, set_ or []).training
+    wanted = max(1, gpus_per_node)
+    if (training.devices, training.num_nodes) != (wanted, nodes):
+        raise ConfigError(
+            f"the job has {nodes} nodes of {wanted} tasks, but training.num_nodes is {training.num_nodes} and "
+            f"training.devices {training.devices}; mend: --set training.devices={wanted} "
+            f"--set training.num_nodes={nodes}"
+        )
+
+
+@with_slurm("train", check=_check_job)
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name, a YAML file, or a run folder.")],
+    store: Annotated[Path | None, typer.Argument(help="Event store (else data.store of the recipe).")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; default runs/RECIPE.")] = None,
+    set_: Set = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the newest state in the run folder.")] = False,
+    checkpoint: Annotated[str | None, typer.Option("--checkpoint", "-c", help="Continue from this checkpoint.")] = None,
+    checkpoint_resume_dir: Annotated[
+        Path | None,
+        typer.Option("--checkpoint-resume-dir", help="Continue from the newest *.ckpt under this folder."),
+    ] = None,
+    load_only_model_parameters: Annotated[
+        bool,
+        typer.Option(
+            "--load-only-model-parameters", help="Settings and weights of the checkpoint, but a fresh optimiser."
+        ),
+    ] = False,
+    init_from: Annotated[
+        str | None, typer.Option("--init-from", help="New run of the recipe from the weights of a checkpoint.")
+    ] = None,
+) -> None:
+    """Train a system on an event store.
+
+    A stopped run (Ctrl-C, a kill, the end of a slurm slot) continues with --resume to the same weights.
+    """
+    from hitloom.training.run_data import open_data
+    from hitloom.training.start import plan_start
+    from hitloom.training.stop import StopRequested, requeue_slurm_job
+    from hitloom.training.train import train as run
+
+    start = plan_start(
+        recipe,
+        overrides=set_ or [],
+        store=store,
+        output=output,
+        resume=resume,
+        checkpoint=checkpoint,
+        checkpoint_resume_dir=checkpoint_resume_dir,
+        load_only_model_parameters=load_only_model_parameters,
+        init_from=init_from,
+    )
+    try:
+        outcome = run(
+            start.config, output=start.folder, data=open_data(start.config.data), resume=start.resume, init=start.init
+        )
+    except StopRequested as stopped:
+        import signal
+
+        if stopped.signum == getattr(signal, "SIGUSR1", None) and requeue_slurm_job():
+            typer.echo("state saved; slurm will run the job again", err=True)
+        else:
+            typer.echo(f"stopped, state saved; continue with: hitloom train {start.folder} --resume", err=True)
+        raise typer.Exit(128 + stopped.signum) from None
+    if outcome.best is not None:
+        monitor = start.config.training.monitor
+        typer.echo(f"best {monitor} {outcome.best_value:.4f}: {outcome.best}")
+    elif outcome.last is not None:
+        typer.echo(f"last state: {outcome.last}")

@@ -1,0 +1,139 @@
+"""A trained system on single events: cuts, device, timing by stage, and a result for every point of the event.
+
+Shape letters: N points of the event, M points that pass the cuts, D embedding.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hitloom.errors import DataError
+from hitloom.event import Event
+from hitloom.result import Result
+from hitloom.systems.base import System, point_ids
+from hitloom.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from hitloom.training.hardware import choose_device
+from hitloom.training.run_data import hard_cut_mask
+
+
+class Reconstructor:
+    """A system with its weights, ready for events.
+
+    The hard cuts of the training are applied here too, because the network has seen nothing else; points that they
+    remove are in the result with label -1 and ``in_input`` False. Inference runs in float32 whatever the training ran
+    in.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint, path, run folder or name of shipped weights
+    accelerator : str
+        auto, cpu or cuda.
+
+    Raises
+    ------
+    CheckpointError, ConfigError
+    """
+
+    def __init__(self, checkpoint: Checkpoint | str | Path, *, accelerator: str = "auto") -> None:
+        if not isinstance(checkpoint, Checkpoint):
+            checkpoint = load_checkpoint(find_checkpoint(checkpoint))
+        self.checkpoint = checkpoint
+        self.config = checkpoint.config
+        self.device = choose_device(accelerator)
+        self.system: System = checkpoint.build_system().to(self.device).eval()
+
+    @property
+    def hard_cuts(self) -> dict[str, object]:
+        """Conditions that points must pass to enter the network."""
+        return self.config.data.hard_cuts
+
+    @property
+    def cuts_use_truth(self) -> bool:
+        """Whether the input is selected by truth: then efficiencies are of the selected input, not of the detector."""
+        return bool(self.hard_cuts)
+
+    def __call__(self, event: Event, *, save_embedding: bool = True) -> Result:
+        """Return the result for all points of ``event``.
+
+        ``timing`` holds the stages of the system and ``read_cuts``, ``network``, ``grouping`` and ``total``, in wall
+        seconds with the device synchronised.
+
+        Raises
+        ------
+        DataError
+            When the event lacks what the system or the cuts need.
+        """
+        begin = self._now()
+        keep = hard_cut_mask(event, self.hard_cuts) if self.hard_cuts else None
+        kept = event if keep is None else event.select_points(keep)
+        self.system.needs.check(kept)
+        cut = self._now()
+        with torch.inference_mode():
+            scores = self.system(kept.to(str(self.device)))
+            network = self._now()
+            result = self.system.reconstruct(scores, kept)
+        end = self._now()
+        timing = result.timing | {
+            "cuts": cut - begin,
+            "network": network - cut,
+            "grouping": end - network,
+            "total": end - begin,
+        }
+        return _spread(event, result, keep, timing=timing, save_embedding=save_embedding)
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+def _spread(
+    event: Event, result: Result, keep: Tensor | None, *, timing: dict[str, float], save_embedding: bool
+) -> Result:
+    """Return the result of the kept points (M) as one of all points (N)."""
+    num_points = event.num_points
+    if result.labels.shape[0] != (num_points if keep is None else int(keep.sum())):
+        raise DataError(f"{event.describe()}: the system returned {result.labels.shape[0]} labels for another number")
+
+    def fill(value: Tensor | None, empty: float) -> Tensor | None:
+        if value is None or keep is None:
+            return value
+        full = value.new_full((num_points, *value.shape[1:]), empty)
+        full[keep] = value
+        return full
+
+    labels = fill(result.labels, -1)
+    assert labels is not None
+    rows = None if keep is None else keep.nonzero().flatten()
+    edges = result.edge_index if rows is None or result.edge_index is None else rows[result.edge_index]
+    return Result(
+        event_id=result.event_id,
+        point_id=point_ids(event),
+        labels=labels,
+        embedding=fill(result.embedding, 0.0) if save_embedding else None,
+        point_score=fill(result.point_score, float("nan")),
+        edge_index=edges,
+        edge_score=result.edge_score,
+        in_input=keep,
+        timing=timing,
+    )
+
+
+def resources(device: torch.device) -> Callable[[], str]:
+    """Return a function that says the peak memory of this process (and of the GPU) in words."""
+    import resource
+    import sys
+
+    def say() -> str:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        text = f"peak memory of the process {peak / 2**30:.2f} GiB"
+        if device.type == "cuda":
+            text += f", of the GPU {torch.cuda.max_memory_allocated(device) / 2**30:.2f} GiB"
+        return text
+
+    return say
