@@ -28,3 +28,11 @@ class Loss:
     def total(self) -> Tensor:
         """Weighted sum of the parts, () float32."""
         return torch.stack([self.weights.get(name, 1.0) * part for name, part in self.parts.items()]).sum()
+
+    def with_part(self, name: str, part: Tensor, *, count: int, weight: float = 1.0) -> Loss:
+        """Return a copy with one more part."""
+        return Loss(
+            parts=self.parts | {name: part},
+            weights=self.weights | {name: weight},
+            counts=self.counts | {name: count},
+        )

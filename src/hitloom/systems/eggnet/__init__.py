@@ -2,5 +2,19 @@
 
 from hitloom.systems.eggnet.config import EggNetConfig, GroupingConfig, LossConfig, WeightingConfig, WeightRule
 from hitloom.systems.eggnet.network import EggNet
+from hitloom.systems.eggnet.presets import PRESETS, preset, preset_run
+from hitloom.systems.eggnet.reference import from_reference, run_from_reference
 
-__all__ = ["EggNet", "EggNetConfig", "GroupingConfig", "LossConfig", "WeightRule", "WeightingConfig"]
+__all__ = [
+    "PRESETS",
+    "EggNet",
+    "EggNetConfig",
+    "GroupingConfig",
+    "LossConfig",
+    "WeightRule",
+    "WeightingConfig",
+    "from_reference",
+    "preset",
+    "preset_run",
+    "run_from_reference",
+]

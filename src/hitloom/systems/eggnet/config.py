@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import pydantic
@@ -98,16 +99,16 @@ class EggNetConfig(Config):
     num_neighbours: int | tuple[int, ...] = 10
     r_max: float | None = Field(default=None, gt=0)
     knn_method: KnnMethod = "auto"
-    output_node_score: bool = False
-    node_score_hidden: int = Field(default=128, ge=1)
-    num_node_score_layers: int = Field(default=1, ge=1)
-    node_hard_filter: tuple[float, ...] = ()
-    node_soft_filter: tuple[float, ...] = ()
     residual: bool = False
     saturated_logit: bool = True
     checkpoint: bool = False
     seed: int = Field(default=0, ge=0)
     loss: LossConfig = LossConfig()
+    node_hard_filter: tuple[float, ...] = ()
+    node_soft_filter: tuple[float, ...] = ()
+    output_node_score: bool = False
+    node_score_hidden: int = Field(default=128, ge=1)
+    num_node_score_layers: int = Field(default=1, ge=1)
     grouping: GroupingConfig = GroupingConfig()
 
     @pydantic.model_validator(mode="before")
@@ -116,56 +117,67 @@ class EggNetConfig(Config):
         if isinstance(values, dict) and values.get("node_scales") is None:
             features = values.get("node_features", TRACKML_FEATURES)
             if isinstance(features, list | tuple):
-                unknown = [name for name in features if name not in SCALES]
-                if unknown:
-                    raise ValueError(
-                        f"node_scales: no default scale for {unknown}; mend: give node_scales, one number for each "
-                        f"feature.{nearest(str(unknown[0]), SCALES)}"
-                    )
-                return {**values, "node_scales": tuple(SCALES[name] for name in features)}
+                return {**values, "node_scales": tuple(SCALES.get(str(name), math.nan) for name in features)}
         return values
 
-    @pydantic.model_validator(mode="after")
-    def _consistent(self) -> EggNetConfig:
-        if len(self.node_scales) != len(self.node_features):
-            raise ValueError(
-                f"node_scales: {len(self.node_scales)} numbers for {len(self.node_features)} node_features; "
-                "mend: one for each"
-            )
-        if not all(abs(scale) > 0 for scale in self.node_scales):
-            raise ValueError("node_scales: a scale of 0 cannot divide; mend: use 1 to leave a feature as it is")
-        if len(set(self.node_features)) != len(self.node_features):
-            raise ValueError("node_features: a feature is named twice; mend: name each once")
-        neighbours = self.num_neighbours
-        if isinstance(neighbours, tuple) and len(neighbours) != self.num_iterations:
-            raise ValueError(
-                f"num_neighbours: {len(neighbours)} values for {self.num_iterations} iterations; "
-                "mend: one number, or one for each iteration"
-            )
-        if any(k < 1 for k in self.neighbours_per_iteration):
-            raise ValueError("num_neighbours: wanted at least 1")
-        if len(self.node_hard_filter) not in (0, 1, self.num_iterations + 1):
-            raise ValueError(
-                f"node_hard_filter: {len(self.node_hard_filter)} cuts; mend: 1 (at the end only) or "
-                f"{self.num_iterations + 1} (before each of the {self.num_iterations} graphs and at the end)"
-            )
-        if len(self.node_soft_filter) not in (0, self.num_iterations):
-            raise ValueError(
-                f"node_soft_filter: {len(self.node_soft_filter)} cuts; mend: {self.num_iterations}, one for each graph"
-            )
-        if not all(0 <= cut < 1 for cut in (*self.node_hard_filter, *self.node_soft_filter)):
-            raise ValueError("node_hard_filter, node_soft_filter: cuts are on sigmoid(score), wanted 0 <= cut < 1")
-        if self.needs_score and not self.output_node_score:
-            raise ValueError(
-                "output_node_score: the filters and the losses weighted_contrastive and object_condensation need a "
-                "score; mend: output_node_score: true"
-            )
-        return self
+    @pydantic.field_validator("node_features")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError("a feature is named twice; mend: name each once")
+        return value
 
-    @property
-    def needs_score(self) -> bool:
-        """Whether a filter or the loss reads the point score."""
-        return bool(self.node_hard_filter or self.node_soft_filter) or self.loss.name != "contrastive"
+    @pydantic.field_validator("node_scales")
+    @classmethod
+    def _one_scale_each(cls, value: tuple[float, ...], info: pydantic.ValidationInfo) -> tuple[float, ...]:
+        features = info.data.get("node_features", ())
+        if features and len(value) != len(features):
+            raise ValueError(f"{len(value)} numbers for {len(features)} node_features; mend: one for each")
+        for name, scale in zip(features, value, strict=False):
+            if math.isnan(scale):
+                raise ValueError(f"no scale is known for '{name}'; mend: give node_scales.{nearest(name, SCALES)}")
+            if scale == 0:
+                raise ValueError(f"0 cannot divide '{name}'; mend: 1 leaves a feature as it is")
+        return value
+
+    @pydantic.field_validator("num_neighbours")
+    @classmethod
+    def _one_k_each(cls, value: int | tuple[int, ...], info: pydantic.ValidationInfo) -> int | tuple[int, ...]:
+        wanted = info.data.get("num_iterations")
+        if isinstance(value, tuple) and wanted is not None and len(value) != wanted:
+            raise ValueError(f"{len(value)} values for {wanted} iterations; mend: one number, or one for each")
+        if any(k < 1 for k in (value if isinstance(value, tuple) else (value,))):
+            raise ValueError("wanted at least 1 neighbour")
+        return value
+
+    @pydantic.field_validator("node_hard_filter", "node_soft_filter")
+    @classmethod
+    def _one_cut_each(cls, value: tuple[float, ...], info: pydantic.ValidationInfo) -> tuple[float, ...]:
+        graphs = info.data.get("num_iterations")
+        hard = info.field_name == "node_hard_filter"
+        if not all(0 <= cut < 1 for cut in value):
+            raise ValueError("cuts are on sigmoid(score), wanted 0 <= cut < 1")
+        if graphs is None or not value:
+            return value
+        if hard and len(value) not in (1, graphs + 1):
+            raise ValueError(
+                f"{len(value)} cuts; mend: 1 (at the end only) or {graphs + 1} (before each of the {graphs} graphs "
+                "and at the end)"
+            )
+        if not hard and len(value) != graphs:
+            raise ValueError(f"{len(value)} cuts; mend: {graphs}, one for each graph")
+        return value
+
+    @pydantic.field_validator("output_node_score")
+    @classmethod
+    def _score_where_needed(cls, value: bool, info: pydantic.ValidationInfo) -> bool:
+        loss = info.data.get("loss")
+        filtered = info.data.get("node_hard_filter") or info.data.get("node_soft_filter")
+        if not value and (filtered or (loss is not None and loss.name != "contrastive")):
+            raise ValueError(
+                "filters and the losses weighted_contrastive and object_condensation need a point score; mend: true"
+            )
+        return value
 
     @property
     def neighbours_per_iteration(self) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """The training loss of EggNet: which pairs, which weights, which parts.
 
-Shape letters: N points, D embedding, P pairs, B events.
+Shape letters: N points, M points kept by the filters, D embedding, P pairs, B events.
 """
 
 from __future__ import annotations
@@ -9,10 +9,21 @@ import torch
 from torch import Tensor
 
 from hitloom.event import Event
-from hitloom.losses import Loss, PairWeights, contrastive_loss, random_pairs, seeded_generator
+from hitloom.losses import (
+    Loss,
+    PairWeights,
+    condensation_loss,
+    contrastive_loss,
+    random_pairs,
+    score_loss,
+    seeded_generator,
+)
 from hitloom.ops import knn
 from hitloom.result import Scores
 from hitloom.systems.eggnet.config import EggNetConfig
+from hitloom.systems.eggnet.weights import true_weights
+
+_DRAW_RANDOM, _DRAW_REPULSIVE = 1, 2
 
 
 def event_ids(event: Event) -> list[int]:
@@ -27,31 +38,69 @@ def event_ids(event: Event) -> list[int]:
 
 
 def training_loss(config: EggNetConfig, scores: Scores, event: Event, *, step: int) -> Loss:
-    """Return the loss named in ``config.loss``; ``step`` seeds the random draws."""
+    """Return the loss named in ``config.loss``; ``step`` seeds the random draws.
+
+    Pairs are drawn among the points that the filters kept; the point score is judged on all points, those dropped on
+    the way by the score that dropped them.
+    """
     assert scores.embedding is not None
-    embedding = scores.embedding
+    embedding, score = scores.embedding, scores.point_score
+    settings = config.loss
     key = event.object_key()
-    kept = torch.ones_like(key, dtype=torch.bool) if scores.kept is None else scores.kept
-    weights = PairWeights()
-    terms = pair_terms(config, embedding, event, kept, step=step)
-    return contrastive_loss(embedding, key, terms=terms, weights=weights, margin=config.loss.margin)
+    rows = torch.arange(len(key), device=key.device) if scores.kept is None else scores.kept.nonzero()[:, 0]
+    draw = (config.seed, step)
+    truth_weight = true_weights(event, settings.weighting)
+    if settings.name == "object_condensation":
+        assert score is not None
+        batch = event.batch if "batch" in event else None
+        value = condensation_loss(
+            embedding[rows], score[rows].sigmoid(), key[rows], q_min=settings.q_min,
+            batch=None if batch is None else batch[rows], noise_weight=settings.noise_weight,
+            max_repulsive_pairs=settings.max_repulsive_pairs,
+            generator=seeded_generator(*draw, _DRAW_REPULSIVE, *event_ids(event)),
+        )  # fmt: skip
+    else:
+        confidence = None if settings.name == "contrastive" or score is None else score.sigmoid()
+        weights = PairWeights(positive=truth_weight, negative=settings.weighting.fake_default, confidence=confidence)
+        terms = pair_terms(config, embedding, event, rows, draw=draw)
+        value = contrastive_loss(embedding, key, terms=terms, weights=weights, margin=settings.margin)
+    if settings.name == "weighted_contrastive" and score is not None:
+        is_object = key >= 0
+        weight = torch.where(is_object, truth_weight, settings.weighting.fake_default)
+        value = value.with_part("beta_loss", score_loss(score, is_object, weight=weight), count=len(key))
+    if scores.intermediate:
+        weights = PairWeights(positive=truth_weight, negative=settings.weighting.fake_default)
+        deep, count = embedding.new_zeros(()), 0
+        for earlier in scores.intermediate:
+            terms = pair_terms(config, earlier, event, rows, draw=draw)
+            part = contrastive_loss(earlier, key, terms=terms, weights=weights, margin=settings.margin)
+            deep, count = deep + part.total / len(scores.intermediate), count + sum(part.counts.values())
+        value = value.with_part("deep", deep, count=count, weight=settings.deep_supervision_weight)
+    return value
 
 
-def pair_terms(config: EggNetConfig, embedding: Tensor, event: Event, kept: Tensor, *, step: int) -> dict[str, Tensor]:
-    """Return the pairs (2, P) of each part, all among kept points: signal, knn, random."""
-    loss = config.loss
+def pair_terms(
+    config: EggNetConfig, embedding: Tensor, event: Event, rows: Tensor, *, draw: tuple[int, ...]
+) -> dict[str, Tensor]:
+    """Return the pairs (2, P) of each part, all among the points ``rows`` (M,).
+
+    signal: the truth edges. knn: every point with its nearest neighbours in ``embedding``. random: drawn uniformly
+    within each event.
+    """
+    settings = config.loss
     batch = event.batch if "batch" in event else None
+    kept = torch.zeros(embedding.shape[0], dtype=torch.bool, device=rows.device)
+    kept[rows] = True
     signal = event.truth_edge_index
-    rows = kept.nonzero()[:, 0]
     table = knn(
-        embedding.detach()[rows], loss.num_neighbours, batch=None if batch is None else batch[rows],
-        r_max=loss.r_max, method=loss.knn_method,
+        embedding.detach()[rows], settings.num_neighbours, batch=None if batch is None else batch[rows],
+        r_max=settings.r_max, method=settings.knn_method,
     )  # fmt: skip
     drawn = []
     for place, event_id in enumerate(event_ids(event)):
         own = rows if batch is None else rows[batch[rows] == place]
-        generator = seeded_generator(config.seed, step, event_id)
-        drawn.append(own[random_pairs(len(own), loss.num_random_pairs, generator=generator).to(rows.device)])
+        generator = seeded_generator(*draw, _DRAW_RANDOM, event_id)
+        drawn.append(own[random_pairs(len(own), settings.num_random_pairs, generator=generator).to(rows.device)])
     return {
         "signal": signal[:, kept[signal].all(0)],
         "knn": rows[table.edge_index().flip(0)],
