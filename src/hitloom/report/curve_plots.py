@@ -1,0 +1,134 @@
+"""Plots of a rate against a kinematic quantity: one series a model on the same axes, 68 % Clopper-Pearson bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hitloom.report.canvas import SIZE, canvas, legend, message, name_axes
+from hitloom.report.palette import LIGHT, SERIES, Theme
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+AXIS_LABELS = {
+    "pt": "true transverse momentum",
+    "eta": "true pseudorapidity",
+    "phi": "true azimuth",
+    "vertex_radius": "radius of the production vertex",
+    "num_points": "hits of the particle",
+}
+Scale = Literal["linear", "log", "even"]
+MARKERS = ("o", "s", "D", "^", "v", "P")
+
+
+def curve_figure(
+    series: Mapping[str, Mapping[str, Any]],
+    edges: Sequence[float],
+    *,
+    x_label: str,
+    y_label: str,
+    scale: Scale = "linear",
+    y_range: tuple[float, float] | None = None,
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Return a plot of binned rates, entries of each bin below it.
+
+    Parameters
+    ----------
+    series : mapping
+        Legend text -> curve of :func:`hitloom.metrics.curves.curve`.
+    edges : sequence of float
+        Bin edges; a bin is drawn at its middle (geometric on a log axis).
+    scale : str
+        ``linear``; ``log``; ``even``: every bin equally wide, its edges written below (for edges that start at 0 and
+        span decades).
+    y_range : (low, high) or None
+        None = 0 to 1.04, or above the highest bar for small rates.
+    """
+    figure, (upper, lower) = canvas(theme, size=(SIZE[0], SIZE[1] + 0.5), num_rows=2, heights=(3.6, 1.0))
+    drawn = list(range(len(edges))) if scale == "even" else list(edges)
+    low, high = np.asarray(drawn[:-1], dtype=float), np.asarray(drawn[1:], dtype=float)
+    by_geometry = scale == "log"
+    middle = np.sqrt(low * high) if by_geometry else (low + high) / 2
+    num_drawn = 0
+    for index, (name, curve) in enumerate(series.items()):
+        value, bottom, top = (_floats(curve[key]) for key in ("value", "low", "high"))
+        here = np.isfinite(value)
+        num_drawn += int(here.sum())
+        # Series stand beside each other inside the bin, so that bars do not hide bars.
+        shift = (index - (len(series) - 1) / 2) * 0.16
+        place = middle * (high / low) ** (shift / 2) if by_geometry else middle + shift * (high - low) / 2
+        colour = SERIES[index % len(SERIES)]
+        bars = np.nan_to_num(np.stack([value - bottom, top - value]).clip(min=0))
+        upper.errorbar(
+            place[here],
+            value[here],
+            yerr=bars[:, here],
+            xerr=np.stack([place - low, high - place])[:, here] if len(series) == 1 else None,
+            fmt=MARKERS[index % len(MARKERS)],
+            markersize=4.5,
+            color=colour,
+            linewidth=1.3,
+            label=name,
+            zorder=4 - index * 0.1,
+        )
+        lower.stairs(_floats(curve["denominator"]), drawn, color=colour, linewidth=1.2, fill=False)
+    if not num_drawn:
+        message(upper, theme, "no entries in any bin")
+    _frame(upper, series, y_range)
+    if scale == "log":
+        lower.set_xscale("log")
+        _plain_log_ticks(lower, edges)
+    elif scale == "even":
+        lower.set_xticks(drawn, [f"{edge:g}" for edge in edges])
+    lower.set_xlim(drawn[0], drawn[-1])
+    lower.set_ylim(bottom=0)
+    lower.locator_params(axis="y", nbins=3, integer=True)
+    name_axes(upper, theme, "", y_label)
+    name_axes(lower, theme, x_label, "entries")
+    legend(upper, theme)
+    figure.align_ylabels([upper, lower])
+    return figure
+
+
+def axis_label(name: str, unit: str) -> str:
+    """Return the text of an x axis, unit in brackets."""
+    text = AXIS_LABELS.get(name, name.replace("_", " "))
+    return f"{text} [{unit}]" if unit else text
+
+
+def _floats(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([math.nan if value is None else float(value) for value in values])
+
+
+def _frame(axes: Axes, series: Mapping[str, Mapping[str, Any]], y_range: tuple[float, float] | None) -> None:
+    if y_range is not None:
+        axes.set_ylim(*y_range)
+        return
+    tops = [number for curve in series.values() for number in _floats(curve["high"]) if math.isfinite(number)]
+    values = [number for curve in series.values() for number in _floats(curve["value"]) if math.isfinite(number)]
+    highest = max([*values, 0.0])
+    if highest > 0.5 or not values:
+        axes.set_ylim(0, 1.04)
+    else:
+        axes.set_ylim(0, max(0.05, min(1.04, 1.15 * max(highest, float(np.median(tops)) if tops else 0.0))))
+
+
+def _plain_log_ticks(axes: Axes, edges: Sequence[float]) -> None:
+    """Write 1, 2, 5, 10 ... instead of powers of ten."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+    ticks = [
+        mantissa * 10.0**power
+        for power in range(-4, 7)
+        for mantissa in (1, 2, 5)
+        if edges[0] <= mantissa * 10.0**power <= edges[-1] * 1.0001
+    ]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())

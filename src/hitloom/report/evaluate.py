@@ -1,0 +1,154 @@
+"""From results and events to numbers, tables, plots and one HTML page."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hitloom._version import __version__
+from hitloom.event import Event
+from hitloom.metrics.compare import compare
+from hitloom.metrics.scan import WorkingPoint
+from hitloom.report.collect import HEADLINE, GraphsOf, Source, collect
+from hitloom.report.config import EvaluationConfig
+from hitloom.report.headline import headline_of
+from hitloom.report.sources import Opened, open_events, open_results
+from hitloom.result import Result
+
+Results = str | Path | Opened | Iterable[Result]
+
+
+def evaluate_results(
+    results: Results,
+    *,
+    events: str | Path | Iterable[Event] | None = None,
+    split: str | None = None,
+    config: EvaluationConfig | None = None,
+    output: str | Path | None = None,
+    baselines: Mapping[str, Results] | None = None,
+    graphs: GraphsOf | None = None,
+    on_event: Callable[[str, int], None] = lambda name, number: None,
+) -> dict[str, Any]:
+    """Evaluate results against the truth of their events; write numbers, plots and the report where asked.
+
+    Parameters
+    ----------
+    results : path, Opened or iterable of Result
+        A folder that ``hitloom infer`` wrote, results in memory, or those with a record of how they were made.
+    events : path, iterable of Event or None
+        The event store; None = the one that the results name.
+    split : str or None
+        Evaluate only this split.
+    config : EvaluationConfig or None
+        None = all defaults.
+    output : path or None
+        Folder for ``metrics.json``, three CSV files, ``plots/`` and ``report.html``; None = write nothing.
+    baselines : mapping
+        Name -> results folder or results of another method on the same events; its numbers stand beside the main ones.
+    graphs : callable or None
+        Returns the graphs that the network built on an event, for the loss budget.
+    on_event : callable
+        Called with the name of the results and the number of events done.
+
+    Returns
+    -------
+    dict
+        What ``metrics.json`` holds; every rate with its counts, 0/0 as None, ids as text. The layout is in
+        ``docs/evaluation.md``.
+
+    Raises
+    ------
+    DataError
+        When there are no results, an event is missing or has no truth, or the output cannot be written. Nothing is
+        written then, and an earlier report stays.
+    """
+    settings = config or EvaluationConfig()
+    opened = open_results(results, split=split)
+    store = open_events(events if events is not None else opened.events, where=opened.name, split=split)
+    metrics, view = collect(
+        _source(opened, settings),
+        store.items,
+        settings,
+        graphs=graphs,
+        scan=settings.scan and opened.has_embedding,
+        display=settings.display,
+        on_event=lambda number: on_event("results", number),
+    )
+    metrics["headline"] = headline_of(metrics, preset=HEADLINE[0], target=HEADLINE[1])
+    metrics["baselines"], metrics["comparisons"] = {}, {}
+    for name, given in (baselines or {}).items():
+        other = open_results(given, split=split, name=name)
+        own, _ = collect(
+            _source(other, settings, override=False),
+            store.items,
+            _for_baseline(settings),
+            scan=False,
+            on_event=lambda number, name=name: on_event(name, number),  # type: ignore[misc]
+        )
+        own["headline"] = headline_of(own, preset=HEADLINE[0], target=HEADLINE[1])
+        own["provenance"] = {"results": other.name, "meta": other.meta}
+        metrics["baselines"][name] = own
+        metrics["comparisons"][name] = compare(
+            own, metrics, num_resamples=settings.num_resamples, seed=settings.seed
+        )
+    metrics["provenance"] = _provenance(opened, store.name, split, settings)
+    ordered = _ordered(metrics)
+    if output is not None:
+        from hitloom.report.write import write_outputs
+
+        write_outputs(ordered, view, Path(output), settings)
+    return ordered
+
+
+def _source(opened: Opened, config: EvaluationConfig, *, override: bool = True) -> Source:
+    point = opened.working_point
+    if override and config.eps is not None and config.min_samples is not None:
+        point = WorkingPoint(config.eps, config.min_samples)
+    return Source(name=opened.name, results=opened.items, working_point=point, hardware=opened.hardware)
+
+
+def _for_baseline(config: EvaluationConfig) -> EvaluationConfig:
+    """A baseline keeps its own labels: no other working point, no graph of an embedding that it may not have."""
+    return config.model_copy(update={"eps": None, "min_samples": None, "display": False})
+
+
+def _provenance(opened: Opened, events: str, split: str | None, config: EvaluationConfig) -> dict[str, Any]:
+    import numpy
+    import scipy
+    import torch
+
+    return {
+        "results": opened.name,
+        "events": events,
+        "split": split,
+        "config": config.model_dump(mode="json"),
+        "seed": config.seed,
+        "results_meta": opened.meta,
+        "evaluated_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "hitloom": __version__,
+            "python": platform.python_version(),
+            "numpy": numpy.__version__,
+            "scipy": scipy.__version__,
+            "torch": str(torch.__version__),
+        },
+        "platform": f"{platform.system()} {platform.machine()}, {sys.implementation.name}",
+    }
+
+
+_ORDER = ("headline", "num_events", "choices", "diagnostics", "presets", "trackml_score", "scan", "curves")
+
+
+def _ordered(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what is read first at the top of the file and the long lists at the end."""
+    versions = ("definition_version", "hitloom_version", "data_fingerprint")
+    last = ("baselines", "comparisons", "provenance", "per_event")
+    first = [name for name in (*versions, *_ORDER) if name in metrics]
+    middle = [name for name in metrics if name not in (*first, *last)]
+    return {name: metrics[name] for name in (*first, *middle, *(name for name in last if name in metrics))}
+
+

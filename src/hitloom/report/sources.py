@@ -1,0 +1,117 @@
+"""Opens what an evaluation reads: a folder of results or results in memory, an event store or events in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hitloom.errors import DataError
+from hitloom.event import Event
+from hitloom.metrics.scan import WorkingPoint
+from hitloom.result import Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """Results that can be read more than once.
+
+    Attributes
+    ----------
+    name : str
+        Folder, or a word for results in memory.
+    items : re-iterable of Result
+    meta : mapping
+        What the inference recorded.
+    events : str or None
+        Event store that the results name.
+    """
+
+    name: str
+    items: Iterable[Result]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    events: str | None = None
+
+    @property
+    def has_embedding(self) -> bool:
+        """Whether the first result holds an embedding."""
+        first = next(iter(self.items), None)
+        return first is not None and first.embedding is not None
+
+    @property
+    def working_point(self) -> WorkingPoint | None:
+        """DBSCAN settings of the stored labels, None where the record does not name them."""
+        found = _find(self.meta, ("eps", "min_samples"))
+        if found is None or found["eps"] is None or found["min_samples"] is None:
+            return None
+        return WorkingPoint(float(found["eps"]), int(found["min_samples"]))
+
+    @property
+    def hardware(self) -> str | None:
+        """Where the inference ran, None where it is not recorded."""
+        value = self.meta.get("hardware", self.meta.get("device"))
+        if isinstance(value, Mapping):
+            return ", ".join(f"{name} {item}" for name, item in value.items())
+        return str(value) if value else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedEvents:
+    """Events that can be read more than once."""
+
+    name: str
+    items: Iterable[Event]
+
+
+def open_results(
+    results: str | Path | Opened | Iterable[Result], *, split: str | None = None, name: str = "results in memory"
+) -> Opened:
+    """Open a results folder, or hold results in memory; what is open already passes through.
+
+    Raises
+    ------
+    DataError
+        When the folder is missing or holds no results, or nothing came.
+    """
+    if isinstance(results, str | Path):
+        from hitloom.data.results import open_results as open_folder
+
+        return open_folder(results, split)
+    if isinstance(results, Opened):
+        return results
+    items: Sequence[Result] = results if isinstance(results, Sequence) else list(results)
+    if not items:
+        raise DataError(f"{name}: no result to evaluate; wanted at least one")
+    return Opened(name=name, items=items)
+
+
+def open_events(events: str | Path | Iterable[Event] | None, *, where: str, split: str | None = None) -> OpenedEvents:
+    """Open an event store, or hold events in memory.
+
+    Raises
+    ------
+    DataError
+        When no events are given and the results do not name their store, or the store is missing.
+    """
+    if events is None:
+        raise DataError(f"{where}: the results do not name their event store; mend: --events STORE")
+    if isinstance(events, str | Path):
+        from hitloom.data.store import EventStore
+
+        return OpenedEvents(name=str(events), items=EventStore(events))
+    items = events if isinstance(events, Sequence) else list(events)
+    return OpenedEvents(name="events in memory", items=items)
+
+
+def _find(meta: Any, names: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return the first mapping at any depth that holds all ``names``."""
+    if not isinstance(meta, Mapping):
+        return None
+    if all(name in meta for name in names):
+        return {name: meta[name] for name in names}
+    for item in meta.values():
+        found = _find(item, names)
+        if found is not None:
+            return found
+    return None
