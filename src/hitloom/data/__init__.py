@@ -1,0 +1,1 @@
+"""Events in and out: TrackML CSV, EggNet ``.pyg`` files, the Parquet event store; features, splits, cuts, loaders."""

@@ -1,0 +1,142 @@
+"""Division of events into train, val and test by a hash of (seed, event id): no order, no neighbours, no chance.
+
+The hash is BLAKE2b of the text ``"<seed>:<event id>"``, read as a number in [0, 1). With fractions, an event's split
+depends on its own id alone; with counts, the events are sorted by the hash first and taken then. B events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hitloom.data.files import atomic_file, reason
+from hitloom.errors import DataError, nearest
+
+SPLITS = ("train", "val", "test")
+DEFAULT_FRACTIONS = (0.8, 0.1, 0.1)
+_log = logging.getLogger(__name__)
+
+
+def hash_numbers(event_ids: ArrayLike, seed: int) -> NDArray[np.float64]:
+    """Return (B,) numbers in [0, 1), uniform over ids and the same on every machine."""
+    digests = (
+        hashlib.blake2b(f"{seed}:{int(event_id)}".encode(), digest_size=8).digest() for event_id in np.ravel(event_ids)
+    )
+    # 53 bits, so that no value rounds up to 1
+    return np.array([(int.from_bytes(digest, "big") >> 11) / 2**53 for digest in digests], dtype=np.float64)
+
+
+def assign_split(
+    event_ids: ArrayLike, fractions: Sequence[float] = DEFAULT_FRACTIONS, seed: int = 0
+) -> NDArray[np.str_]:
+    """Return (B,) the split of each event: train, val, test, or "" for the rest when the fractions sum below 1.
+
+    Independent of the order and of which other events are there.
+
+    Raises
+    ------
+    DataError
+        When there are not three fractions, one is negative, or they sum above 1.
+
+    Examples
+    --------
+    >>> assign_split([1, 2], fractions=(1.0, 0.0, 0.0)).tolist()
+    ['train', 'train']
+    """
+    if len(fractions) != 3 or min(fractions) < 0 or sum(fractions) > 1 + 1e-9:
+        raise DataError(f"fractions: three numbers from 0 that sum to at most 1 were wanted, not {list(fractions)}")
+    edges = np.cumsum(fractions)
+    if abs(edges[-1] - 1) < 1e-9:
+        edges[edges == edges[-1]] = 1.0
+    place = np.searchsorted(edges, hash_numbers(event_ids, seed), side="right")
+    return np.array([*SPLITS, ""])[place]
+
+
+def take_split(event_ids: ArrayLike, counts: Sequence[int], seed: int = 0) -> NDArray[np.str_]:
+    """Return (B,) the split of each event, with exact counts: sorted by the hash, then taken; "" for the rest.
+
+    When there are fewer events than asked, every split shrinks in proportion and a warning says the counts.
+
+    Raises
+    ------
+    DataError
+        When there are not three counts or one is negative.
+    """
+    if len(counts) != 3 or min(counts) < 0 or any(int(count) != count for count in counts):
+        raise DataError(f"counts: three whole numbers from 0 were wanted, not {list(counts)}")
+    ids = np.ravel(np.asarray(event_ids, dtype=np.int64))
+    sizes = np.array([int(count) for count in counts])
+    if sizes.sum() > ids.size:
+        exact = sizes * ids.size / sizes.sum()
+        asked, sizes = sizes, np.floor(exact).astype(np.int64)
+        for place in np.argsort(sizes - exact, kind="stable")[: ids.size - sizes.sum()]:
+            sizes[place] += 1
+        _log.warning("split: %s events were asked for, %d are there: %s are taken", asked, ids.size, sizes)
+    order = np.lexsort((ids, hash_numbers(ids, seed)))
+    result = np.full(ids.size, "", dtype="<U5")
+    ends = np.cumsum(sizes)
+    for name, start, end in zip(SPLITS, ends - sizes, ends, strict=True):
+        result[order[start:end]] = name
+    return result
+
+
+def divide(
+    event_ids: ArrayLike,
+    *,
+    fractions: Sequence[float] | None = None,
+    counts: Sequence[int] | None = None,
+    seed: int = 0,
+) -> NDArray[np.str_]:
+    """Return (B,) the split of each event, by counts when given, else by fractions (0.8, 0.1, 0.1).
+
+    Raises
+    ------
+    DataError
+        When both are given, or one is impossible.
+    """
+    if counts is not None:
+        if fractions is not None:
+            raise DataError("split: fractions or counts were wanted, not both")
+        return take_split(event_ids, counts, seed)
+    return assign_split(event_ids, DEFAULT_FRACTIONS if fractions is None else fractions, seed)
+
+
+def check_split_name(name: str) -> None:
+    """Raise :class:`DataError` with the nearest valid name when ``name`` is no split."""
+    if name not in SPLITS:
+        raise DataError(f"unknown split '{name}'.{nearest(name, SPLITS)}")
+
+
+def write_splits(path: Path, *, fractions: Sequence[float] | None, counts: Sequence[int] | None, seed: int) -> None:
+    """Record how a store is divided, as JSON, atomically."""
+    record: dict[str, Any] = {"seed": seed}
+    record |= {"counts": [int(count) for count in counts]} if counts is not None else {}
+    record |= {"fractions": [float(part) for part in fractions]} if fractions is not None else {}
+    with atomic_file(path) as part:
+        part.write_text(json.dumps(record) + "\n", encoding="utf-8")
+
+
+def read_splits(path: Path) -> dict[str, Any]:
+    """Return the recorded division as arguments of :func:`divide`; empty when none is recorded.
+
+    Raises
+    ------
+    DataError
+        When the file is not such a record.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot read the split: {reason(error)}; mend: hitloom data split again") from None
+    if not isinstance(record, dict) or not set(record) <= {"seed", "counts", "fractions"}:
+        raise DataError(f"{path}: not the record of a split; mend: hitloom data split again")
+    return record

@@ -1,0 +1,241 @@
+"""The event store: a folder of Parquet files (or one file), one event per row group.
+
+Each field of :data:`hitloom.event.FIELDS` is a list column with its unit and meaning in the column's metadata, so the
+files can be read with awkward, pandas or pyarrow without hitloom. B events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+import os
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hitloom.data.files import reason
+from hitloom.data.splits import check_split_name, divide, read_splits
+from hitloom.data.store_schema import SIZES, TEXT, check_schema, event_of, header, header_names
+from hitloom.data.store_writer import SPLITS_FILE, EventWriter, shard_name
+from hitloom.errors import DataError, nearest
+from hitloom.event import FIELDS, Event
+
+__all__ = ["EventStore", "EventWriter"]
+
+_MAX_OPEN = 4
+
+
+class EventStore(Sequence[Event]):
+    """Events of a store, read one at a time.
+
+    Can be sent to other processes: each opens the files anew.
+
+    Parameters
+    ----------
+    path : folder or Parquet file
+
+    Raises
+    ------
+    DataError
+        When the path is no event store, a file of it is damaged or missing, or of another format version.
+
+    Examples
+    --------
+    >>> store = EventStore("events")  # doctest: +SKIP
+    >>> store[0].num_points, len(store.indices("val"))  # doctest: +SKIP
+    (5527, 12)
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._shards = _shard_paths(self.path)
+        self._open: dict[tuple[int, int], pq.ParquetFile] = {}
+        first = self._file(0)
+        self.schema: pa.Schema = first.schema_arrow
+        self._ends: list[int] = []
+        self._rows: list[NDArray[np.int64]] = []
+        for number, shard in enumerate(self._shards):
+            file = self._file(number)
+            if not file.schema_arrow.equals(self.schema, check_metadata=True):
+                raise DataError(f"{shard}: its columns or header differ from those of {self._shards[0].name}")
+            self._rows.append(_identities(file, shard))
+            self._ends.append((self._ends[-1] if self._ends else 0) + len(self._rows[-1]))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: Any) -> Event:
+        return self.read(index)
+
+    def __iter__(self) -> Iterator[Event]:
+        return (self.read(index) for index in range(len(self)))
+
+    def read(self, index: int, fields: Sequence[str] | None = None) -> Event:
+        """Return event ``index`` with these fields only (default: all); ``event_id`` is always there.
+
+        Raises
+        ------
+        DataError
+            When a field is not in the store; the message gives the nearest one.
+        IndexError
+            When there is no such event.
+        """
+        index = operator.index(index)
+        place = index + len(self) if index < 0 else index
+        if not 0 <= place < len(self):
+            raise IndexError(f"{self.path}: event {index} of {len(self)}")
+        columns = [name for name in self.schema.names if name not in SIZES[1:]]
+        if fields is not None:
+            for name in fields:
+                self._check_field(name)
+            columns = ["event_id", "num_points", *dict.fromkeys(fields)]
+            columns += [name for name in TEXT[:1] if name in self.schema.names and name not in fields]
+        number = bisect_right(self._ends, place)
+        row = place - (self._ends[number - 1] if number else 0)
+        try:
+            table = self._file(number).read_row_group(row, columns=columns, use_threads=False)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{self._shards[number]}: event in row {row} cannot be read: {reason(error)}") from None
+        return event_of(table, self.schema)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the event fields in the store."""
+        return tuple(name for name in self.schema.names if name in FIELDS)
+
+    @property
+    def feature_names(self) -> list[str]:
+        """Names of the columns of ``x``."""
+        return header_names(self.schema, "feature_names")
+
+    @property
+    def event_ids(self) -> NDArray[np.int64]:
+        """(B,) ids in the order of the store, from the file footers alone."""
+        return np.concatenate(self._rows)[:, 0]
+
+    @property
+    def num_points(self) -> NDArray[np.int64]:
+        """(B,) number of points of each event, from the file footers alone."""
+        return np.concatenate(self._rows)[:, 1]
+
+    @property
+    def num_objects(self) -> NDArray[np.int64]:
+        """(B,) number of objects of each event, from the file footers alone."""
+        return np.concatenate(self._rows)[:, 2]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What made the events, as given to the writer."""
+        return dict(json.loads(header(self.schema, "provenance", where=str(self.path))))
+
+    def fingerprint(self) -> str:
+        """Return 16 hex digits that change with the ids and sizes of the events, the fields and the feature names.
+
+        The cut into files does not matter, and neither do the values of the fields.
+        """
+        columns = [f"{column.name}:{column.type}:{sorted((column.metadata or {}).items())}" for column in self.schema]
+        names = [
+            header_names(self.schema, key) for key in ("feature_names", "part_feature_names", "edge_feature_names")
+        ]
+        digest = hashlib.sha256(json.dumps([columns, names]).encode())
+        digest.update(np.concatenate(self._rows).astype("<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+    def indices(
+        self,
+        split: str,
+        *,
+        fractions: Sequence[float] | None = None,
+        counts: Sequence[int] | None = None,
+        seed: int | None = None,
+    ) -> list[int]:
+        """Return the rows of a split (train, val, test), ascending.
+
+        Without arguments the recorded division of the store is used (``hitloom data split``), else 80/10/10 by the
+        hash of (seed 0, event id); see :mod:`hitloom.data.splits`.
+
+        Raises
+        ------
+        DataError
+            When the split or the division is not valid.
+        """
+        check_split_name(split)
+        if fractions is None and counts is None:
+            recorded = self.recorded_split()
+            fractions, counts = recorded.get("fractions"), recorded.get("counts")
+            seed = recorded.get("seed", 0) if seed is None else seed
+        assigned = divide(self.event_ids, fractions=fractions, counts=counts, seed=seed or 0)
+        return [int(row) for row in np.flatnonzero(assigned == split)]
+
+    def recorded_split(self) -> dict[str, Any]:
+        """Return the division that ``hitloom data split`` recorded: seed and fractions or counts; else empty."""
+        return read_splits(self.path / SPLITS_FILE)
+
+    def _check_field(self, name: str) -> None:
+        if name not in self.schema.names:
+            valid = [*self.fields, *(text for text in TEXT if text in self.schema.names)]
+            raise DataError(f"{self.path}: field '{name}' is not in the store.{nearest(name, valid)}")
+
+    def _file(self, number: int) -> pq.ParquetFile:
+        key = (os.getpid(), number)
+        file = self._open.get(key)
+        if file is None:
+            file = _open_parquet(self._shards[number])
+            while len(self._open) >= _MAX_OPEN:
+                self._open.pop(next(iter(self._open)))
+            self._open[key] = file
+        return file
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_open": {}}
+
+
+def _shard_paths(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise DataError(f"{path}: no such event store; mend: a folder written by 'hitloom simulate' or 'data convert'")
+    shards = sorted(path.glob("events-*.parquet"))
+    if not shards:
+        raise DataError(f"{path}: not an event store (no events-*.parquet in it)")
+    for number, shard in enumerate(shards):
+        if shard.name != shard_name(number):
+            raise DataError(f"{path}: {shard_name(number)} is missing, but {shard.name} is there; the store is damaged")
+    return shards
+
+
+def _open_parquet(path: Path) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a whole Parquet file: {reason(error)}; mend: write the store again") from None
+    check_schema(file.schema_arrow, where=str(path))
+    return file
+
+
+def _identities(file: pq.ParquetFile, path: Path) -> NDArray[np.int64]:
+    """Return (B, 3) event id, num_points, num_objects of a file, from the statistics of its row groups."""
+    wanted = ("event_id", *SIZES)
+    leaves = {file.schema.column(number).path: number for number in range(len(file.schema.names))}
+    metadata = file.metadata
+    if metadata.num_rows != metadata.num_row_groups:
+        raise DataError(
+            f"{path}: {metadata.num_rows} events in {metadata.num_row_groups} row groups; one each is wanted"
+        )
+    values = np.zeros((metadata.num_row_groups, len(wanted)), dtype=np.int64)
+    for row in range(metadata.num_row_groups):
+        group = metadata.row_group(row)
+        for column, name in enumerate(wanted):
+            statistics = group.column(leaves[name]).statistics
+            if statistics is None or not statistics.has_min_max:
+                table = file.read(columns=list(wanted), use_threads=False)
+                return np.stack([table[name].to_numpy() for name in wanted], axis=1)
+            values[row, column] = statistics.min
+    return values
