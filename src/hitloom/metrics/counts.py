@@ -211,6 +211,9 @@ def pool(counts: Iterable[Counts]) -> Counts:
 def rate(name: str, counts: Counts) -> float:
     """Return a rate by its name without matching (``efficiency``, ``fake_per_track`` ...); 0/0 gives NaN.
 
+    The counts decide the matching: ``lhc_purity_selected`` wants those of ``lhc75``, ``fake_one_to_one`` those of a
+    one-to-one matching, ``fake_per_fitted_track`` those made with ``kinematics``.
+
     Raises
     ------
     ConfigError

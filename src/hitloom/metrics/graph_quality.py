@@ -20,7 +20,7 @@ GRAPH_DEFINITIONS: dict[str, str] = {
     "edge_efficiency.target": "the same for truth edges of target particles",
     "edge_purity": "edges between hits of one particle / edges (directed as given, no repeats, no self-loops)",
     "edge_f1": "harmonic mean of edge_efficiency and edge_purity",
-    "neighbour_efficiency": "edges between hits of one particle / sum over hits of min(n_p - 1, k), n_p among those present",
+    "neighbour_efficiency": "edges between hits of one particle / sum over hits of min(n_p - 1, k), n_p of those left",
     "neighbour_efficiency.target": "the same for hits of target particles",
     "neighbour_f1": "harmonic mean of neighbour_efficiency and edge_purity",
 }

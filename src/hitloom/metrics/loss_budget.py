@@ -1,8 +1,9 @@
 """Where are the target particles lost: can each still be found after every stage of a reconstruction?
 
 A stage is a set of hits that are left, a graph, or a grouping. Of a graph the budget asks an oracle that keeps exactly
-the edges between hits of one particle and groups by what is still connected: the best that any later stage can do
-along that graph.
+the edges between hits of one particle and groups by what is still connected: the best pure answer along that graph.
+A later stage can beat it only through hits of others (a short track padded with a foreign hit, two parts joined across
+one); such particles are counted as ``recovered_here``.
 
 Shape letters: N hits, E edges, T truth edges, K particles.
 """
@@ -30,8 +31,8 @@ from hitloom.metrics.truth import BoolArray, EventTruth, IntArray
 
 BUDGET_DEFINITIONS: dict[str, str] = {
     "hits_present": "hits of target particles left / n_p summed over target particles",
-    "truth_edges_present": "truth edges of target particles left (graph: in it; hits: both ends left; grouping: both ends "
-    "in one track) / truth edges of target particles",
+    "truth_edges_present": "truth edges of targets left (graph: in it; hits: both ends left; grouping: both ends in a "
+    "track) / truth edges of target particles",
     "clusterable": DEFINITIONS["clusterable"],
     "connected_majority": "target particles whose largest connected part has 2 n > n_p / target particles",
     "findable": "target particles that an oracle grouping finds here by double majority with >= min_track_hits hits "
@@ -268,6 +269,7 @@ class LossBudget:
                 "num_findable": int((target & outcome.findable).sum()),
                 "num_cumulative": int(after.sum()),
                 "num_lost_here": int(alive.sum() - after.sum()),
+                "num_recovered_here": int((target & outcome.findable & ~alive).sum()),
             }
             for sums, new in ((self._sums[number], item), (self._graphs[number], graph)):
                 for name, value in new.items():
@@ -315,6 +317,7 @@ class LossBudget:
                     "bounding": bounding,
                     **entries,
                     "lost_here": sums["num_lost_here"],
+                    "recovered_here": sums["num_recovered_here"],
                     "graph": graph_quality(graph) if graph else None,
                 }
             )

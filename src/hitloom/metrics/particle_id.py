@@ -36,7 +36,7 @@ def decode_particle_id(particle_id: ArrayLike) -> ParticleIdFields:
     Examples
     --------
     >>> [int(field) for field in decode_particle_id(4505867370102784)]
-    [1, 29, 0, 0, 0]
+    [1, 33, 0, 0, 0]
     """
     bits = as_integers(particle_id, "particle_id").view(np.uint64)
     parts = {
