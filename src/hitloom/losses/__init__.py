@@ -3,7 +3,7 @@
 from hitloom.losses.base import Loss
 from hitloom.losses.condensation import condensation_loss, condensation_points
 from hitloom.losses.contrastive import PairWeights, contrastive_loss, pair_hinge
-from hitloom.losses.pairs import random_pairs, same_object, seeded_generator
+from hitloom.losses.pairs import partner_pairs, random_pairs, same_object, seeded_generator
 from hitloom.losses.score import score_loss
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "condensation_points",
     "contrastive_loss",
     "pair_hinge",
+    "partner_pairs",
     "random_pairs",
     "same_object",
     "score_loss",

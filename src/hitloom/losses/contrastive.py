@@ -27,18 +27,24 @@ class PairWeights:
         Weight of a positive pair by its FIRST point; None = 1.
     negative : float
         Weight of every negative pair.
+    negatives_from_members : bool
+        Multiply the weight of a negative pair by the larger ``positive`` weight of its two points.
     confidence : (N,) float32 or None
         Factor of both points of a pair, differentiable (the weighted loss: sigmoid of the point score).
     """
 
     positive: Tensor | None = None
     negative: float = 1.0
+    negatives_from_members: bool = False
     confidence: Tensor | None = None
 
     def of(self, pairs: Tensor, positive: Tensor) -> Tensor:
         """Return the weight (P,) of each pair."""
         share = torch.ones(pairs.shape[1], device=pairs.device) if self.positive is None else self.positive[pairs[0]]
-        weight = torch.where(positive, share, torch.full_like(share, self.negative))
+        negative = torch.full_like(share, self.negative)
+        if self.negatives_from_members and self.positive is not None:
+            negative = negative * torch.maximum(share, self.positive[pairs[1]])
+        weight = torch.where(positive, share, negative)
         if self.confidence is not None:
             weight = weight * self.confidence[pairs[0]] * self.confidence[pairs[1]]
         return weight

@@ -41,6 +41,28 @@ def random_pairs(num_points: int, num_pairs: int, *, generator: torch.Generator)
     return torch.randint(num_points, (2, num_pairs), generator=generator)
 
 
+def partner_pairs(key: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Pair every point of an object with a point drawn uniformly from its own object (itself possible).
+
+    Parameters
+    ----------
+    key : (N,) int64
+        Object of each point, -1 = noise; noise gets no pair.
+
+    Returns
+    -------
+    (2, P) int64, P = points with an object.
+    """
+    order = torch.argsort(key, stable=True)
+    ordered = key[order].contiguous()
+    first = torch.searchsorted(ordered, ordered)
+    size = torch.searchsorted(ordered, ordered, right=True) - first
+    draw = torch.rand(len(key), generator=generator, dtype=torch.float64).to(key.device)
+    partner = first + torch.minimum((draw * size).long(), size - 1)
+    member = ordered >= 0
+    return torch.stack([order[member], order[partner[member]]])
+
+
 def seeded_generator(*numbers: int) -> torch.Generator:
     """Return a CPU generator whose seed mixes all the numbers, for example (seed, step, event).
 

@@ -29,22 +29,31 @@ class WeightRule(Config):
 
 
 class WeightingConfig(Config):
-    """Weights of pairs and points in the loss; later rules win."""
+    """Weights of pairs and points in the loss; later rules win.
+
+    A positive pair weighs as its first point. A negative pair weighs ``fake_default``, or, with
+    ``negatives_from_members``, ``fake_default`` times the larger weight of its two points: keeping two soft tracks
+    apart then matters as little as keeping either together.
+    """
 
     true_default: float = Field(default=1.0, ge=0)
     fake_default: float = Field(default=1.0, ge=0)
     conditional_weighting: tuple[WeightRule, ...] = ()
+    negatives_from_members: bool = False
 
 
 class LossConfig(Config):
     """The loss and its pairs.
 
+    ``signal_pairs``: ``edges`` (published) are the truth edges, consecutive points; ``object`` pairs every point with
+    a random point of its own object, so that the two ends of a track attract each other too; ``both`` is both.
     ``num_neighbours`` and ``r_max`` are those of the loss's own hard pairs, in the final embedding; the graph of the
     network has its own.
     """
 
     name: Literal["contrastive", "weighted_contrastive", "object_condensation"] = "contrastive"
     margin: float = Field(default=1.0, gt=0)
+    signal_pairs: Literal["edges", "object", "both"] = "edges"
     num_neighbours: int = Field(default=10, ge=0)
     r_max: float | None = Field(default=None, gt=0)
     knn_method: KnnMethod = "auto"
@@ -73,6 +82,8 @@ class EggNetConfig(Config):
 
     node_features: tuple[str, ...] = Field(default=TRACKML_FEATURES, min_length=1)
     node_scales: tuple[float, ...] = TRACKML_SCALES
+    fourier_features: tuple[str, ...] = ()
+    num_fourier_frequencies: int = Field(default=6, ge=1, le=16)
     encoder_hidden: int = Field(default=128, ge=1)
     node_0_hidden: int = Field(default=128, ge=1)
     edge_hidden: int = Field(default=128, ge=1)
@@ -140,6 +151,15 @@ class EggNetConfig(Config):
                 raise ValueError(f"0 cannot divide '{name}'; mend: 1 leaves a feature as it is")
         return value
 
+    @pydantic.field_validator("fourier_features")
+    @classmethod
+    def _known_features(cls, value: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
+        features = info.data.get("node_features", ())
+        for name in value:
+            if name not in features:
+                raise ValueError(f"'{name}' is not one of node_features.{nearest(name, features)}")
+        return value
+
     @pydantic.field_validator("num_neighbours")
     @classmethod
     def _one_k_each(cls, value: int | tuple[int, ...], info: pydantic.ValidationInfo) -> int | tuple[int, ...]:
@@ -178,6 +198,11 @@ class EggNetConfig(Config):
                 "filters and the losses weighted_contrastive and object_condensation need a point score; mend: true"
             )
         return value
+
+    @property
+    def num_inputs(self) -> int:
+        """Width of the encoder's input: features and their Fourier terms."""
+        return len(self.node_features) + 2 * self.num_fourier_frequencies * len(self.fourier_features)
 
     @property
     def neighbours_per_iteration(self) -> tuple[int, ...]:

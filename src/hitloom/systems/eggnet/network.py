@@ -46,12 +46,15 @@ class EggNet(System):
     Config: ClassVar[type[EggNetConfig]] = EggNetConfig  # type: ignore[assignment]
     config: EggNetConfig
     scale: Tensor
+    fourier_columns: Tensor
     loss_step: Tensor
 
     def __init__(self, config: EggNetConfig) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("scale", torch.tensor(config.node_scales, dtype=torch.float32), persistent=False)
+        columns = [config.node_features.index(name) for name in config.fourier_features]
+        self.register_buffer("fourier_columns", torch.tensor(columns, dtype=torch.int64), persistent=False)
         # Seeds the random pairs of the loss; part of the state, so a resumed run draws the same pairs.
         self.register_buffer("loss_step", torch.zeros((), dtype=torch.int64))
         h = config.node_rep_dim
@@ -63,7 +66,7 @@ class EggNet(System):
             )  # fmt: skip
 
         hidden = config.hidden_activation
-        self.encoder = network(len(config.node_features), config.encoder_hidden, h, config.num_encoder_layers, hidden)
+        self.encoder = network(config.num_inputs, config.encoder_hidden, h, config.num_encoder_layers, hidden)
         self.node_0 = network(h, config.node_0_hidden, h, config.num_node_0_layers, hidden)
         num_blocks = min(1, config.num_iterations) if config.recurrent else config.num_iterations
         num_decoders = 1 if config.recurrent else config.num_iterations + 1
@@ -112,7 +115,7 @@ class EggNet(System):
         hard, soft = config.node_hard_filter, config.node_soft_filter
         with watch("forward"):
             with watch("encode"):
-                v = self._checkpointed(self.encoder, features.float() / self.scale)
+                v = self._checkpointed(self.encoder, self.inputs(features))
                 with torch.set_grad_enabled(learns and self._start_learns):
                     x = self._checkpointed(self.node_0, v)
             kept = _Kept(features.shape[0], features.device)
@@ -148,6 +151,15 @@ class EggNet(System):
             scores.kept = kept.mask
         scores.timing = watch.seconds
         return scores
+
+    def inputs(self, features: Tensor) -> Tensor:
+        """Return the encoder's input (N, num_inputs) of unscaled features (N, F)."""
+        scaled = features.float() / self.scale
+        if not self.config.fourier_features:
+            return scaled
+        octave = torch.pi * 2.0 ** torch.arange(self.config.num_fourier_frequencies, device=features.device)
+        angle = (scaled[:, self.fourier_columns, None] * octave).flatten(1)
+        return torch.cat([scaled, angle.sin(), angle.cos()], 1)
 
     def loss(self, scores: Scores, event: Event) -> Loss:
         """Return the named parts of ``config.loss``, in float32 whatever the autocast state."""

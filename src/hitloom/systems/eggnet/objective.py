@@ -5,6 +5,8 @@ Shape letters: N points, M points kept by the filters, D embedding, P pairs, B e
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from hitloom.losses import (
     PairWeights,
     condensation_loss,
     contrastive_loss,
+    partner_pairs,
     random_pairs,
     score_loss,
     seeded_generator,
@@ -23,7 +26,7 @@ from hitloom.result import Scores
 from hitloom.systems.eggnet.config import EggNetConfig
 from hitloom.systems.eggnet.weights import true_weights
 
-_DRAW_RANDOM, _DRAW_REPULSIVE = 1, 2
+_DRAW_RANDOM, _DRAW_REPULSIVE, _DRAW_PARTNER = 1, 2, 3
 
 
 def event_ids(event: Event) -> list[int]:
@@ -50,6 +53,11 @@ def training_loss(config: EggNetConfig, scores: Scores, event: Event, *, step: i
     rows = torch.arange(len(key), device=key.device) if scores.kept is None else scores.kept.nonzero()[:, 0]
     draw = (config.seed, step)
     truth_weight = true_weights(event, settings.weighting)
+    plain_weights = PairWeights(
+        positive=truth_weight,
+        negative=settings.weighting.fake_default,
+        negatives_from_members=settings.weighting.negatives_from_members,
+    )
     if settings.name == "object_condensation":
         assert score is not None
         batch = event.batch if "batch" in event else None
@@ -61,7 +69,7 @@ def training_loss(config: EggNetConfig, scores: Scores, event: Event, *, step: i
         )  # fmt: skip
     else:
         confidence = None if settings.name == "contrastive" or score is None else score.sigmoid()
-        weights = PairWeights(positive=truth_weight, negative=settings.weighting.fake_default, confidence=confidence)
+        weights = replace(plain_weights, confidence=confidence)
         terms = pair_terms(config, embedding, event, rows, draw=draw)
         value = contrastive_loss(embedding, key, terms=terms, weights=weights, margin=settings.margin)
     if settings.name == "weighted_contrastive" and score is not None:
@@ -69,14 +77,23 @@ def training_loss(config: EggNetConfig, scores: Scores, event: Event, *, step: i
         weight = torch.where(is_object, truth_weight, settings.weighting.fake_default)
         value = value.with_part("beta_loss", score_loss(score, is_object, weight=weight), count=len(key))
     if scores.intermediate:
-        weights = PairWeights(positive=truth_weight, negative=settings.weighting.fake_default)
         deep, count = embedding.new_zeros(()), 0
         for earlier in scores.intermediate:
             terms = pair_terms(config, earlier, event, rows, draw=draw)
-            part = contrastive_loss(earlier, key, terms=terms, weights=weights, margin=settings.margin)
+            part = contrastive_loss(earlier, key, terms=terms, weights=plain_weights, margin=settings.margin)
             deep, count = deep + part.total / len(scores.intermediate), count + sum(part.counts.values())
         value = value.with_part("deep", deep, count=count, weight=settings.deep_supervision_weight)
     return value
+
+
+def signal_pairs(config: EggNetConfig, event: Event, *, draw: tuple[int, ...]) -> Tensor:
+    """Return the positive pairs (2, P) that ``loss.signal_pairs`` names."""
+    kind = config.loss.signal_pairs
+    pairs = [] if kind == "object" else [event.truth_edge_index]
+    if kind != "edges":
+        generator = seeded_generator(*draw, _DRAW_PARTNER, *event_ids(event))
+        pairs.append(partner_pairs(event.object_key(), generator=generator))
+    return torch.cat(pairs, 1)
 
 
 def pair_terms(
@@ -84,14 +101,14 @@ def pair_terms(
 ) -> dict[str, Tensor]:
     """Return the pairs (2, P) of each part, all among the points ``rows`` (M,).
 
-    signal: the truth edges. knn: every point with its nearest neighbours in ``embedding``. random: drawn uniformly
-    within each event.
+    signal: the truth edges, or partners within the object, or both. knn: every point with its nearest neighbours in
+    ``embedding``. random: drawn uniformly within each event.
     """
     settings = config.loss
     batch = event.batch if "batch" in event else None
     kept = torch.zeros(embedding.shape[0], dtype=torch.bool, device=rows.device)
     kept[rows] = True
-    signal = event.truth_edge_index
+    signal = signal_pairs(config, event, draw=draw)
     table = knn(
         embedding.detach()[rows], settings.num_neighbours, batch=None if batch is None else batch[rows],
         r_max=settings.r_max, method=settings.knn_method,
