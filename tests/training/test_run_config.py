@@ -40,7 +40,7 @@ def test_published_recipes_have_the_published_values(name: str):
     assert (model.loss.num_neighbours, model.loss.num_random_pairs, model.loss.margin) == (10, 100_000, 1.0)
     assert model.checkpoint == (name in ("eggnet-trackml-full", "eggnet-itk-full", "eggnet-weighted-full", "eggnet-soft-filter"))
     assert (model.grouping.eps, model.grouping.min_samples) == (0.1, 3)
-    assert config.evaluation.targets == {"pt": [1.0, float("inf")], "num_points": [3, float("inf")]}
+    assert config.evaluation.targets == {"pt": (1.0, float("inf")), "num_points": (3.0, float("inf"))}
 
 
 def test_every_shipped_recipe_is_valid_and_survives_a_round_trip():

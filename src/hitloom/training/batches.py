@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch
 
+from hitloom.errors import DataError
 from hitloom.event import Event
 
 SKIPPED = "skipped"
@@ -64,19 +65,24 @@ class EpochBatches:
 class _Draw(torch.utils.data.Dataset):
     """Events with a transform whose random numbers depend on (seed, epoch, index) only.
 
-    The index carries the epoch, so that workers that outlive an epoch draw anew.
+    The index carries the epoch, so that workers that outlive an epoch draw anew. An event that the transform leaves out
+    (returns None) is replaced by the next one, so that every batch holds an event on every device.
     """
 
-    def __init__(self, events: Sequence[Event], transform: Callable[..., Event] | None, seed: int) -> None:
+    def __init__(self, events: Sequence[Event], transform: Callable[..., Event | None] | None, seed: int) -> None:
         self.events, self.transform, self.seed = events, transform, seed
 
     def __getitem__(self, key: tuple[int, int]) -> Event:
         epoch, index = key
-        event = self.events[index]
         if self.transform is None:
-            return event
-        generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, index, 2))
-        return self.transform(event, generator)
+            return self.events[index]
+        num_events = len(self.events)
+        for number in (*range(index, num_events), *range(index)):
+            generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, number, 2))
+            event = self.transform(self.events[number], generator)
+            if event is not None:
+                return event
+        raise DataError("no training event is left after the random cut; mend: wider bounds in data.phi_wedge")
 
 
 class _KeyedBatches:
@@ -111,7 +117,7 @@ class EpochLoader:
         num_workers: int,
         rank: int = 0,
         world_size: int = 1,
-        transform: Callable[..., Event] | None = None,
+        transform: Callable[..., Event | None] | None = None,
     ) -> None:
         self.sampler = self
         self.batches = EpochBatches(

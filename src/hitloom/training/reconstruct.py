@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hitloom.data.conditions import Conditions
 from hitloom.errors import DataError
 from hitloom.event import Event
 from hitloom.result import Result
 from hitloom.systems.base import System, point_ids
 from hitloom.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from hitloom.training.hardware import choose_device
-from hitloom.training.run_data import hard_cut_mask
 
 
 class Reconstructor:
@@ -45,17 +45,13 @@ class Reconstructor:
         self.checkpoint = checkpoint
         self.config = checkpoint.config
         self.device = choose_device(accelerator)
+        self.cuts = Conditions.parse(self.config.data.hard_cuts, where="data.hard_cuts")
         self.system: System = checkpoint.build_system().to(self.device).eval()
 
     @property
-    def hard_cuts(self) -> dict[str, object]:
-        """Conditions that points must pass to enter the network."""
-        return self.config.data.hard_cuts
-
-    @property
-    def cuts_use_truth(self) -> bool:
+    def truth_selected_input(self) -> bool:
         """Whether the input is selected by truth: then efficiencies are of the selected input, not of the detector."""
-        return bool(self.hard_cuts)
+        return self.cuts.uses_truth
 
     def __call__(self, event: Event, *, save_embedding: bool = True) -> Result:
         """Return the result for all points of ``event``.
@@ -69,7 +65,7 @@ class Reconstructor:
             When the event lacks what the system or the cuts need.
         """
         begin = self._now()
-        keep = hard_cut_mask(event, self.hard_cuts) if self.hard_cuts else None
+        keep = self.cuts.mask(event) if self.cuts.items else None
         kept = event if keep is None else event.select_points(keep)
         self.system.needs.check(kept)
         cut = self._now()

@@ -11,31 +11,28 @@ import pydantic
 from pydantic import Field
 
 from hitloom.config import Config, apply_overrides, build, dump_yaml, load_yaml
+from hitloom.data.conditions import Conditions
+from hitloom.data.transforms import PhiWedge
 from hitloom.errors import ConfigError, nearest
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
 
-class PhiWedgeSection(Config):
-    """Random azimuthal wedge of training events (never of inference), bounded by a number of points."""
-
-    fraction: float = Field(0.1, gt=0, le=1)
-    min_points: int = Field(20, ge=0)
-    max_points: int | None = Field(None, ge=1)
-    tolerance: float = Field(0.02, gt=0)
-    method: Literal["binary_search", "resample"] = "binary_search"
-    max_possible_width: bool = False
-    max_tries: int = Field(50, ge=1)
+QUANTITIES = ("pt", "eta", "abs_eta", "phi", "vertex_radius", "num_points")
 
 
 class DataSection(Config):
-    """Where events come from, how they are divided and cut."""
+    """Where events come from, how they are divided and cut.
+
+    ``split`` is [train, val, test] as counts or fractions; None = the division that the store records. ``hard_cuts``
+    hold at every stage, inference included. ``phi_wedge`` holds in training and validation only.
+    """
 
     store: str | None = None
     split: tuple[int, int, int] | tuple[float, float, float] | None = None
     split_seed: int = 0
     hard_cuts: dict[str, Any] = Field(default_factory=dict)
-    phi_wedge: PhiWedgeSection | None = None
+    phi_wedge: PhiWedge | None = None
     batch_size: int = Field(1, ge=1)
     num_workers: int = Field(0, ge=0)
     shuffle: bool = True
@@ -54,6 +51,15 @@ class DataSection(Config):
                 raise ValueError("fractions must sum to at most 1 (write counts without a decimal point)")
             return tuple(float(part) for part in value)
         return tuple(value)
+
+    @pydantic.field_validator("hard_cuts")
+    @classmethod
+    def _conditions(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            Conditions.parse(value, where="conditions")
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("conditions: ")) from None
+        return value
 
 
 class TrainingSection(Config):
@@ -95,12 +101,27 @@ class TrainingSection(Config):
 
 
 class EvaluationSection(Config):
-    """Which true objects count, and the grid of the clustering scan."""
+    """Which true objects count (the signal of validation, the targets of ``hitloom eval``), and the clustering scan.
 
-    targets: dict[str, Any] = Field(default_factory=dict)
+    ``targets``: quantity -> inclusive [low, high]. ``eps``, ``min_samples``: working point; None = the labels as
+    reconstructed.
+    """
+
+    targets: dict[str, tuple[float, float]] = Field(default_factory=dict)
     eps: float | None = Field(None, gt=0)
     min_samples: int | None = Field(None, ge=1)
     eps_grid: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+    min_samples_grid: tuple[int, ...] = (2, 3, 4)
+
+    @pydantic.field_validator("targets")
+    @classmethod
+    def _known(cls, value: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for name, (low, high) in value.items():
+            if name not in QUANTITIES:
+                raise ValueError(f"unknown quantity '{name}'.{nearest(name, QUANTITIES)}")
+            if not low <= high:
+                raise ValueError(f"'{name}': wanted [low, high] with low <= high")
+        return value
 
 
 class RunConfig(Config):

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
+import torch
 
+from hitloom.data.conditions import Conditions
 from hitloom.data.store import EventStore
+from hitloom.data.transforms import PhiWedge, event_generator, hard_cut, phi_wedge
 from hitloom.errors import ConfigError
 from hitloom.event import Event
 from hitloom.training.run_config import DataSection
@@ -32,30 +34,44 @@ class RunData:
     train: Sequence[Event]
     val: Sequence[Event] = field(default_factory=list)
     fingerprint: str = ""
-    transform: Callable[..., Event] | None = None
+    transform: Callable[..., Event | None] | None = None
 
 
 class StoredEvents(Sequence[Event]):
-    """Events of a store by their rows, with the hard cuts applied as they are read."""
+    """Events of a store by their rows, with the hard cuts applied as they are read, and a fixed wedge where asked."""
 
-    def __init__(self, store: EventStore, rows: Sequence[int], hard_cuts: Mapping[str, Any]) -> None:
-        self.store, self.rows, self.hard_cuts = store, list(rows), dict(hard_cuts)
+    def __init__(
+        self,
+        store: EventStore,
+        rows: Sequence[int],
+        *,
+        hard_cuts: Mapping[str, Any],
+        wedge: PhiWedge | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.store, self.rows, self.wedge, self.seed = store, list(rows), wedge, seed
+        self.cuts = Conditions.parse(hard_cuts, where="data.hard_cuts")
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: Any) -> Any:
-        event = self.store[self.rows[index]]
-        if self.hard_cuts:
-            event = event.select_points(hard_cut_mask(event, self.hard_cuts))
-        return event
+        event = hard_cut(self.store[self.rows[index]], self.cuts)
+        if self.wedge is None:
+            return event
+        generator = event_generator(self.seed, 0, int(event.event_id))
+        cut = phi_wedge(event, self.wedge, generator=generator)
+        return event.select_points(torch.zeros(event.num_points, dtype=torch.bool)) if cut is None else cut
 
 
-def hard_cut_mask(event: Event, hard_cuts: Mapping[str, Any]) -> Tensor:
-    """Return (N,) bool, the points that pass all conditions; noise fails any condition on its particle."""
-    from hitloom.data.conditions import Conditions
+class RandomWedge:
+    """A phi wedge anew for every draw of a training event; see :class:`hitloom.data.transforms.PhiWedge`."""
 
-    return Conditions(hard_cuts).point_mask(event)
+    def __init__(self, config: PhiWedge) -> None:
+        self.config = config
+
+    def __call__(self, event: Event, generator: torch.Generator) -> Event | None:
+        return phi_wedge(event, self.config, generator=generator)
 
 
 def split_rows(store: EventStore, config: DataSection, split: str) -> list[int]:
@@ -80,5 +96,11 @@ def open_data(config: DataSection) -> RunData:
     if config.store is None:
         raise ConfigError("data.store: no event store is named; mend: give its path, or --set data.store=PATH")
     store = EventStore(config.store)
-    train, val = (StoredEvents(store, split_rows(store, config, name), config.hard_cuts) for name in ("train", "val"))
-    return RunData(train=train, val=val, fingerprint=store.fingerprint())
+    rows = {name: split_rows(store, config, name) for name in ("train", "val")}
+    wedge = config.phi_wedge
+    return RunData(
+        train=StoredEvents(store, rows["train"], hard_cuts=config.hard_cuts),
+        val=StoredEvents(store, rows["val"], hard_cuts=config.hard_cuts, wedge=wedge, seed=config.split_seed),
+        fingerprint=store.fingerprint(),
+        transform=None if wedge is None else RandomWedge(wedge),
+    )

@@ -38,12 +38,11 @@ def target_selection(targets: Mapping[str, Any]) -> Selection:
     """Return the selection of ``evaluation.targets``: ranges on particle quantities such as ``pt: [1, .inf]``."""
     conditions, min_hits = [], 1
     for name, bounds in targets.items():
-        quantity = name.removeprefix("object_")
         low, high = (float(bound) for bound in bounds)
-        if quantity == "num_points" and math.isinf(high):
-            min_hits = int(low)
+        if name == "num_points" and math.isinf(high):
+            min_hits = math.ceil(low)
         else:
-            conditions.append(Condition(quantity=quantity, low=low, high=high))
+            conditions.append(Condition(quantity=name, low=low, high=high))
     return Selection(
         min_particle_hits=min_hits, min_track_hits=1, universe="input", conditions=tuple(conditions)
     )
