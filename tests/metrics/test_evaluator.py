@@ -23,8 +23,10 @@ from hitloom.metrics import (
     Selection,
     acorn_preset,
     compare,
+    contingency,
     evaluate,
     match_event,
+    match_tracks,
     pool,
     rate,
     rows_binned,
@@ -150,6 +152,28 @@ def test_curves_sum_to_the_total(events, metrics):
             expected += np.histogram(truth.pt[keep], bins=np.geomspace(1, 50, 10))[0]
         assert curves["pt"]["rates"]["efficiency.purity50"]["denominator"] == expected.tolist()
         assert len(curves["eta"]["edges"]) == 50
+
+
+def test_event_mean_of_each_bin(events, metrics):
+    selection = PRESETS["headline"].selections["pt>1.0"]
+    edges = np.geomspace(1, 50, 10)
+    values = np.full((6, 9), np.nan)
+    for row, (_, labels, truth) in enumerate(events):
+        keep = (np.abs(truth.eta) < selection.max_abs_eta) & (truth.num_points >= 3)
+        found = match_tracks(contingency(labels, truth), "double_majority").found
+        for number in range(9):
+            inside = keep & (truth.pt >= edges[number]) & (truth.pt < edges[number + 1])
+            if inside.any():
+                values[row, number] = found[inside].mean()
+    curve = metrics["curves"]["headline"]["pt>1.0"]["pt"]["rates"]["efficiency.double_majority"]
+    for number in range(9):
+        column = values[~np.isnan(values[:, number]), number]
+        assert (curve["event_mean"][number] is None) == (column.size == 0)
+        assert (curve["event_mean_standard_error"][number] is None) == (column.size < 2)
+        if column.size > 1:
+            assert curve["event_mean"][number] == pytest.approx(column.mean())
+            expected = column.std(ddof=1) / np.sqrt(column.size)
+            assert curve["event_mean_standard_error"][number] == pytest.approx(expected, abs=1e-7)
 
 
 def test_axis_edges():

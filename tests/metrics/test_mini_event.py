@@ -21,7 +21,6 @@ from hitloom.metrics import (
     drop_hits,
     hit_weights,
     random_solution,
-    rows_pooled,
     shuffle_hits,
     track_kinematics,
     trackml_score,

@@ -146,17 +146,45 @@ def _histograms(
     return result
 
 
-def curve(axis: Axis, histograms: Histograms, rate: str, match: str) -> dict[str, Any] | None:
-    """Return one curve as plain values, or None where its counts are not there.
-
-    ``numerator``, ``denominator``, ``value``, ``low`` and ``high`` list the H bins; ``outside`` holds the same for
-    underflow, overflow, undefined and (track axes) noise.
-    """
+def binned_parts(histograms: Histograms, rate: str) -> tuple[IntArray, IntArray] | None:
+    """Return numerator and denominator (H + 4,) of a rate, or None where its counts are not there."""
     item = RATES[rate]
     if any(name not in histograms for name in (*item.numerator, *item.denominator)):
         return None
-    top = sum((c * histograms[name] for name, c in item.numerator.items()), np.zeros(num_entries(axis), np.int64))
-    bottom = sum((c * histograms[name] for name, c in item.denominator.items()), np.zeros_like(top))
+    zero = np.zeros_like(next(iter(histograms.values())))
+    top = sum((c * histograms[name] for name, c in item.numerator.items()), zero)
+    bottom = sum((c * histograms[name] for name, c in item.denominator.items()), zero)
+    return np.asarray(top), np.asarray(bottom)
+
+
+def event_moments(histograms: Histograms, rate: str) -> FloatArray | None:
+    """Return (3, H + 4) of one event: 1, value and value squared where the rate is defined, else 0.
+
+    Summed over events they give the event mean of each bin and its standard error.
+    """
+    sides = binned_parts(histograms, rate)
+    if sides is None:
+        return None
+    value = divide(*sides)
+    defined = np.isfinite(value)
+    value = np.where(defined, value, 0.0)
+    return np.stack([defined.astype(np.float64), value, value * value])
+
+
+def curve(
+    axis: Axis, histograms: Histograms, rate: str, match: str, moments: FloatArray | None = None
+) -> dict[str, Any] | None:
+    """Return one curve as plain values, or None where its counts are not there.
+
+    ``numerator``, ``denominator``, ``value``, ``low`` and ``high`` list the H bins, pooled over events; ``outside``
+    holds the same for underflow, overflow, undefined and (track axes) noise. With ``moments`` (summed over events, see
+    :func:`event_moments`) ``event_mean`` and ``event_mean_standard_error`` list the H bins too.
+    """
+    item = RATES[rate]
+    sides = binned_parts(histograms, rate)
+    if sides is None:
+        return None
+    top, bottom = sides
     value = divide(top, bottom)
     if item.proportion:
         low, high = clopper_pearson(top, bottom)
@@ -171,11 +199,21 @@ def curve(axis: Axis, histograms: Histograms, rate: str, match: str) -> dict[str
         "definition": DEFINITIONS[f"{rate}.{match}"],
         "interval_kind": "clopper-pearson 68 %" if item.proportion else None,
         **{name: plain(column[1 : axis.num_bins + 1]) for name, column in columns.items()},
+        **({} if moments is None else _event_mean(moments[:, 1 : axis.num_bins + 1])),
         "outside": {
             where: {name: plain(column[entry : entry + 1])[0] for name, column in columns.items()}
             for where, entry in outside.items()
         },
     }
+
+
+def _event_mean(moments: FloatArray) -> dict[str, Any]:
+    """Return mean and std / sqrt(events) of each bin over the events in which the bin is not empty."""
+    count, first, second = moments
+    mean = divide(first, count)
+    spread = np.maximum(second - count * np.nan_to_num(mean) ** 2, 0.0)
+    error = np.sqrt(divide(spread, np.maximum(count - 1, 0) * count))
+    return {"event_mean": plain(mean), "event_mean_standard_error": plain(error)}
 
 
 def plain(values: ArrayLike) -> list[int | float | None]:

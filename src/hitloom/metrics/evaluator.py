@@ -16,8 +16,17 @@ from numpy.typing import ArrayLike
 from hitloom._version import __version__
 from hitloom.errors import ConfigError, DataError
 from hitloom.metrics.counts import COUNT_NAMES, FRACTIONAL, Counts, rows_of, totals
-from hitloom.metrics.curves import CURVE_RATES, DEFAULT_AXES, Axis, Histograms, binned, curve, has_axis
-from hitloom.metrics.definitions import COMMON_COUNTS, DEFINITION_VERSION, MATCH_COUNTS, rate_keys
+from hitloom.metrics.curves import (
+    CURVE_RATES,
+    DEFAULT_AXES,
+    Axis,
+    Histograms,
+    binned,
+    curve,
+    event_moments,
+    has_axis,
+)
+from hitloom.metrics.definitions import COMMON_COUNTS, DEFINITION_VERSION, MATCH_COUNTS, RateKey, rate_keys
 from hitloom.metrics.diagnostics import TRUTH_SELECTED, label_findings, label_sentences, target_sentences
 from hitloom.metrics.intervals import resampling_weights
 from hitloom.metrics.matching import Contingency, Match, contingency, match_tracks
@@ -26,7 +35,7 @@ from hitloom.metrics.score import trackml_score
 from hitloom.metrics.selection import Selection
 from hitloom.metrics.summary import bootstrap_text, rate_entry, score_entry
 from hitloom.metrics.track_kinematics import TrackKinematics
-from hitloom.metrics.truth import EventTruth
+from hitloom.metrics.truth import EventTruth, FloatArray
 
 _Key = tuple[str, str, str]
 
@@ -111,6 +120,7 @@ class Evaluator:
         self._fingerprints: list[str] = []
         self._counts: dict[_Key, list[Counts]] = {}
         self._histograms: dict[tuple[str, str, str], dict[str, Histograms]] = {}
+        self._moments: dict[tuple[str, str, str, str], FloatArray] = {}
         self._scores: list[tuple[float, float, str]] = []
         self._findings: dict[str, list[str]] = {}
         self._timing: list[dict[str, float]] = []
@@ -199,6 +209,11 @@ class Evaluator:
         for key3, item in counts.items():
             self._counts.setdefault(key3, []).append(item)
         for key3, by_match in histograms.items():
+            for item3 in self._curve_keys(key3[0], fitted=kinematics is not None):
+                moments = event_moments(by_match[item3.match], item3.rate)
+                if moments is not None:
+                    key4 = (*key3, item3.key)
+                    self._moments[key4] = self._moments[key4] + moments if key4 in self._moments else moments
             stored = self._histograms.setdefault(key3, {})
             for match, hists in by_match.items():
                 sums = stored.setdefault(match, {})
@@ -277,14 +292,18 @@ class Evaluator:
         names = [item[2] for item in self._scores if item[2]]
         return score_entry(np.nan_to_num(earned), np.nan_to_num(total), names, weights, kind)
 
+    def _curve_keys(self, preset: str, *, fitted: bool) -> list[RateKey]:
+        wanted = [rate for rate in self.presets[preset].rates if rate in CURVE_RATES]
+        return rate_keys(wanted, self.presets[preset].matches, fitted=fitted)
+
     def _curve_result(self) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for (preset, target, axis_name), by_match in self._histograms.items():
             axis = next(axis for axis in self._axes if axis.name == axis_name)
             rates: dict[str, Any] = {}
-            wanted = [rate for rate in self.presets[preset].rates if rate in CURVE_RATES]
-            for key in rate_keys(wanted, self.presets[preset].matches, fitted=bool(self._fitted)):
-                item = curve(axis, by_match[key.match], key.rate, key.match)
+            for key in self._curve_keys(preset, fitted=bool(self._fitted)):
+                moments = self._moments.get((preset, target, axis_name, key.key))
+                item = curve(axis, by_match[key.match], key.rate, key.match, moments)
                 if item is not None:
                     rates[key.key] = item
             result.setdefault(preset, {}).setdefault(target, {})[axis_name] = {

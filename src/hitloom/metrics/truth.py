@@ -218,8 +218,10 @@ class EventTruth:
         )
 
 
-def truth_from_event(event: Any) -> EventTruth:
+def truth_from_event(event: Any, *, weight_name: str = "as in the event") -> EventTruth:
     """Read the truth of a :class:`hitloom.event.Event` (one event, not a batch).
+
+    ``weight_name`` says which weights ``point_weight`` holds (for example "TrackML phase 1"); scores repeat it.
 
     Raises
     ------
@@ -246,6 +248,6 @@ def truth_from_event(event: Any) -> EventTruth:
         vertex_radius=None if vertex is None else np.hypot(vertex[:, 0], vertex[:, 1]),
         is_signal=get("object_is_signal"),
         weight=get("point_weight"),
-        weight_name="as in the event",
+        weight_name=weight_name,
         truth_edge_index=get("truth_edge_index"),
     )
