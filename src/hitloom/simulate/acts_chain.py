@@ -26,7 +26,7 @@ class Crossings:
     """True crossings of surfaces, sorted by particle and order along the track.
 
     ``particle`` (H,) rows of the particle table, ``module`` (H,) rows of the module table, -1 on passive material,
-    ``order`` (H,) counter along the track, ``material`` (H,) thickness crossed in interaction lengths, ``position`` (H, 3) mm and
+    ``order`` (H,) counter along the track, ``material`` (H,) interaction lengths crossed, ``position`` (H, 3) mm and
     ``momentum`` (H, 3) GeV before the surface.
     """
 
@@ -109,9 +109,10 @@ class Chain:
         )
         collected: dict[str, Any] = {}
         sequencer.addAlgorithm(collector(collected))
-        sequencer.run()
-        if "hits" not in collected:
-            raise HitloomError("the ACTS simulation ended without an event; see its messages above")
+        try:
+            sequencer.run()
+        except RuntimeError as error:
+            raise HitloomError(f"the ACTS simulation failed: {error}; its own message stands above") from None
         table = ParticleTable.from_rows(collected["particles"])
         crossings = self._crossings(table, collected["codes"], collected["hits"])
         return _with_input_ids(table, particles), crossings

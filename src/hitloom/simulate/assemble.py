@@ -5,6 +5,8 @@ Legend: N hits, M cells, K particles of the truth table.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 
@@ -139,12 +141,27 @@ def _add_objects(event: Event, table: ParticleTable, num_hits: np.ndarray) -> No
 
 
 def _add_truth(event: Event) -> None:
+    from hitloom.metrics.weights import hit_weights
     from hitloom.simulate._pending import modulewise_edges
 
     index = event.object_index.numpy()
     vertex = event.object_vertex.numpy()[np.maximum(index, 0)] if event.num_objects else np.zeros((len(index), 3))
     distance = np.linalg.norm(event.truth_pos.numpy().astype(np.float64) - vertex, axis=1)
     event.truth_edge_index = _int(modulewise_edges(distance, index))
+    with warnings.catch_warnings():
+        # particles with more than 20 hits exist (they turn in the field); the score gives the hits beyond 0
+        warnings.filterwarnings("ignore", message="hits from place 20 on")
+        event.point_weight = _float(
+            hit_weights(
+                object_index=index,
+                object_id=event.object_id.numpy(),
+                object_pt=event.object_pt.numpy(),
+                object_vertex_z=event.object_vertex.numpy()[:, 2],
+                object_num_points=event.object_num_points.numpy(),
+                truth_z=event.truth_pos.numpy()[:, 2],
+                phase=1,
+            )
+        )
 
 
 def _float(values: np.ndarray) -> torch.Tensor:

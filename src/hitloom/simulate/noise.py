@@ -31,8 +31,8 @@ def make_noise(
     volume. Without a particle hit in the volume: one cell, as of a track at right angles.
     """
     volumes = np.array(list(VOLUME_SHARE))
-    share = np.array(list(VOLUME_SHARE.values()))
-    volume = rng.choice(volumes, size=num, p=share / share.sum())
+    weights = np.array(list(VOLUME_SHARE.values()))
+    volume = rng.choice(volumes, size=num, p=weights / weights.sum())
     rows = np.zeros(num, dtype=np.int64)
     start = np.searchsorted(donors.hit, np.arange(len(donor_rows) + 1))
     donor_volume = modules.volume[donor_rows]
@@ -41,7 +41,6 @@ def make_noise(
     for value in volumes:
         mine = np.flatnonzero(volume == value)
         of_volume = np.flatnonzero(modules.volume == value)
-        # by width where modules are trapezoids: all modules of a volume are taken as often
         rows[mine] = rng.choice(of_volume, size=len(mine))
         candidates = np.flatnonzero(donor_volume == value)
         u0, v0 = _place(modules, rows[mine], rng)
@@ -54,18 +53,8 @@ def make_noise(
         sizes = start[donor + 1] - start[donor]
         owner = np.repeat(np.arange(len(mine)), sizes)
         cell = np.repeat(start[donor] - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
-        low0, low1 = (
-            _extreme(donors.ch0[cell], owner, sizes, np.minimum),
-            _extreme(donors.ch1[cell], owner, sizes, np.minimum),
-        )
-        high0, high1 = (
-            _extreme(donors.ch0[cell], owner, sizes, np.maximum),
-            _extreme(donors.ch1[cell], owner, sizes, np.maximum),
-        )
-        first0 = np.clip(u0 - (high0 - low0) // 2, 0, np.maximum(num_u[rows[mine]] - 1 - (high0 - low0), 0))
-        first1 = np.clip(v0 - (high1 - low1) // 2, 0, np.maximum(num_v[rows[mine]] - 1 - (high1 - low1), 0))
-        ch0 = donors.ch0[cell] + (first0 - low0)[owner]
-        ch1 = donors.ch1[cell] + (first1 - low1)[owner]
+        ch0 = _moved(donors.ch0[cell], owner, sizes, u0, num_u[rows[mine]])
+        ch1 = _moved(donors.ch1[cell], owner, sizes, v0, num_v[rows[mine]])
         keep = (ch0 < num_u[rows[mine]][owner]) & (ch1 < num_v[rows[mine]][owner])
         pieces.append((mine[owner][keep], ch0[keep], ch1[keep], donors.value[cell][keep]))
     hit, ch0, ch1, signal = (np.concatenate(column) for column in zip(*pieces, strict=True))
@@ -90,6 +79,14 @@ def _place(modules: ModuleTable, rows: np.ndarray, rng: np.random.Generator) -> 
     return np.clip(ch0, 0, num_u[rows] - 1), np.clip(ch1, 0, num_v[rows] - 1)
 
 
-def _extreme(values: np.ndarray, owner: np.ndarray, sizes: np.ndarray, ufunc: np.ufunc) -> np.ndarray:
-    """Return the minimum or maximum of ``values`` in each consecutive group of ``sizes``."""
-    return ufunc.reduceat(values, np.cumsum(sizes) - sizes) if len(sizes) else values
+def _moved(
+    channel: np.ndarray, owner: np.ndarray, sizes: np.ndarray, middle: np.ndarray, num: np.ndarray
+) -> np.ndarray:
+    """Return the channels of clusters of ``sizes`` cells moved to lie around ``middle`` and inside 0 .. num - 1."""
+    if len(sizes) == 0:
+        return channel
+    begin = np.cumsum(sizes) - sizes
+    low = np.minimum.reduceat(channel, begin)
+    length = np.maximum.reduceat(channel, begin) - low
+    first = np.clip(middle - length // 2, 0, np.maximum(num - 1 - length, 0))
+    return channel + (first - low)[owner]

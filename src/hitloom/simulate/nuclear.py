@@ -4,7 +4,9 @@ An empirical model of what one full TrackML event shows, not nuclear physics. Th
 and the points where new particles start follow the material of the ACTS geometry, measured in interaction lengths, but
 2.5 times as often as in nature. The particles that come out are protons and charged pions in the ratio 45 : 61,
 isotropic, with momenta between 0.1 and 0.5 GeV whatever the parent's, and some interactions show none.
-``docs/simulation.md`` gives the comparison. Legend: P particles, H crossings, I interactions, C particles that come out.
+``docs/simulation.md`` gives the comparison.
+
+Legend: P particles, H crossings, I interactions, C particles that come out.
 """
 
 from __future__ import annotations

@@ -10,15 +10,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from hitloom.errors import DataError
-
-# name: (bits, shift), high to low, as in the TrackML data.
-ID_FIELDS = {
-    "vertex": (12, 52),
-    "primary": (16, 36),
-    "generation": (12, 24),
-    "secondary": (12, 12),
-    "process": (12, 0),
-}
+from hitloom.metrics.particle_id import encode_particle_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,24 +69,20 @@ class ParticleTable:
         return np.arcsinh(self.pz / np.maximum(self.pt, 1e-12))
 
     def packed_ids(self) -> np.ndarray:
-        """Return (P,) int64 particle ids, the five id columns in the bit fields of :data:`ID_FIELDS`.
+        """Return (P,) int64 particle ids in TrackML's bit fields (:mod:`hitloom.metrics.particle_id`).
 
         Raises
         ------
         DataError
             When a number does not fit its field or two particles get the same id.
         """
-        ids = np.zeros(len(self), dtype=np.int64)
-        for name, (bits, shift) in ID_FIELDS.items():
-            values = getattr(self, name)
-            limit = 1 << (bits - (name == "vertex"))  # the highest bit is the sign of int64
-            if len(values) and (values.min() < 0 or values.max() >= limit):
-                wrong = int(values.min() if values.min() < 0 else values.max())
-                raise DataError(
-                    f"simulated event: particle id field '{name}' is {wrong}, wanted 0 to {limit - 1}; "
-                    "lower the pile-up"
-                )
-            ids |= values << shift
+        ids = encode_particle_id(
+            vertex=self.vertex,
+            primary=self.primary,
+            generation=self.generation,
+            secondary=self.secondary,
+            process=self.process,
+        )
         values, counts = np.unique(ids, return_counts=True)
         if len(values) != len(ids):
             raise DataError(f"simulated event: particle id {int(values[counts > 1][0])} belongs to two particles")

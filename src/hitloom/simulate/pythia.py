@@ -61,8 +61,8 @@ class Generator:
 
     def __init__(self, *, config: TrackerConfig) -> None:
         self.config = config
-        self._hard = None if config.process == "gun" else _instance(config.process, config.energy)
-        self._pileup = _instance("minbias", config.energy) if config.pileup > 0 else None
+        self._hard: Any = None if config.process == "gun" else _instance(config.process, config.energy)
+        self._pileup: Any = _instance("minbias", config.energy) if config.pileup > 0 else None
 
     def generate(self, *, seed: int, event_id: int) -> ParticleTable:
         """Return the stable particles of one event that pass the cuts of the configuration (charged, and photons).
