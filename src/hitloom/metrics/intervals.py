@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv
 
 from hitloom.errors import ConfigError, DataError
 from hitloom.metrics.truth import FloatArray
@@ -32,6 +31,8 @@ def clopper_pearson(successes: ArrayLike, trials: ArrayLike, *, level: float = L
     >>> [round(float(end), 4) for end in clopper_pearson(5, 10)]
     [0.3056, 0.6944]
     """
+    from scipy.special import betaincinv  # loaded on demand: half a second of import time
+
     k, n = np.broadcast_arrays(np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64))
     if (k < 0).any() or (k > n).any():
         raise DataError("clopper_pearson: successes within 0 .. trials were wanted; is the rate a proportion?")

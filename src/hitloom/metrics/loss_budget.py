@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from hitloom.errors import ConfigError, DataError
 from hitloom.metrics.curves import DEFAULT_AXES, Axis, has_axis, num_entries, plain
@@ -148,6 +146,9 @@ def stage_outcome(
 
 def _largest_parts(edges: IntArray, owner: IntArray, present: BoolArray, num_objects: int) -> IntArray:
     """Return (K,): hits in the largest part of each particle that edges between its own hits connect."""
+    from scipy.sparse import coo_matrix  # loaded on demand
+    from scipy.sparse.csgraph import connected_components
+
     same = (owner[edges[0]] == owner[edges[1]]) & (owner[edges[0]] >= 0)
     edges = edges[:, same]
     graph = coo_matrix((np.ones(edges.shape[1], dtype=np.int8), (edges[0], edges[1])), shape=(owner.size, owner.size))
