@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hitloom.cli.options import Accelerator, Set
-from hitloom.cli.slurm import with_slurm
+from hitloom.cli.slurm import leave, with_slurm
 
 
 @with_slurm("infer")
@@ -23,6 +23,7 @@ def infer(
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many events of each split.")] = None,
     save_embedding: Annotated[bool, typer.Option(help="Keep the embedding, for scans and the loss budget.")] = True,
     redo: Annotated[bool, typer.Option("--redo", help="Replace results of another checkpoint or store.")] = False,
+    num_threads: Annotated[int | None, typer.Option("--num-threads", min=1, help="Threads of the CPU.")] = None,
     set_: Set = None,
 ) -> None:
     """Reconstruct the events of a store with a trained system.
@@ -30,18 +31,28 @@ def infer(
     What is there already from the same checkpoint and store is kept; results of another are refused, or replaced with
     --redo.
     """
+    from hitloom.cli.counter import Counter
     from hitloom.training.infer import infer as run
+    from hitloom.training.stop import StopRequested
 
-    report = run(
-        checkpoint,
-        store,
-        output=output,
-        splits=split or ["all"],
-        accelerator=accelerator,
-        limit=limit,
-        save_embedding=save_embedding,
-        redo=redo,
-        overrides=set_ or [],
-    )
+    counter = Counter("events")
+    try:
+        report = run(
+            checkpoint,
+            store,
+            output=output,
+            splits=split or ["all"],
+            accelerator=accelerator,
+            limit=limit,
+            save_embedding=save_embedding,
+            redo=redo,
+            overrides=set_ or [],
+            num_threads=num_threads,
+            on_event=counter,
+        )
+    except StopRequested as stopped:
+        raise typer.Exit(leave(stopped.signum, "stopped; the same command goes on from here")) from None
+    finally:
+        counter.close()
     for line in report.lines():
         typer.echo(line)

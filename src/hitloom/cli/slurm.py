@@ -158,3 +158,18 @@ def with_slurm(verb: str, *, check: Callable[..., None] | None = None) -> Callab
         return wrapper
 
     return decorate
+
+
+def leave(signum: int, message: str) -> int:
+    """Say how a stopped command goes on, ask slurm to queue its job again where the signal was slurm's warning.
+
+    Returns the exit code, 128 + signal.
+    """
+    import signal
+
+    from hitloom.training.stop import requeue_slurm_job
+
+    if signum == getattr(signal, "SIGUSR1", None) and requeue_slurm_job():
+        message = "state saved; slurm will run the job again"
+    typer.echo(message, err=True)
+    return 128 + signum

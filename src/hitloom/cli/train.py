@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hitloom.cli.options import Set
-from hitloom.cli.slurm import with_slurm
+from hitloom.cli.slurm import leave, with_slurm
 
 
 def _check_job(*, nodes: int, gpus_per_node: int, recipe: str, set_: list[str] | None, **_: Any) -> None:
@@ -54,7 +55,7 @@ def train(
     """
     from hitloom.training.run_data import open_data
     from hitloom.training.start import plan_start
-    from hitloom.training.stop import StopRequested, requeue_slurm_job
+    from hitloom.training.stop import StopRequested
     from hitloom.training.train import train as run
 
     start = plan_start(
@@ -73,13 +74,8 @@ def train(
             start.config, output=start.folder, data=open_data(start.config.data), resume=start.resume, init=start.init
         )
     except StopRequested as stopped:
-        import signal
-
-        if stopped.signum == getattr(signal, "SIGUSR1", None) and requeue_slurm_job():
-            typer.echo("state saved; slurm will run the job again", err=True)
-        else:
-            typer.echo(f"stopped, state saved; continue with: hitloom train {start.folder} --resume", err=True)
-        raise typer.Exit(128 + stopped.signum) from None
+        again = f"stopped, state saved; continue with: hitloom train {shlex.quote(str(start.folder))} --resume"
+        raise typer.Exit(leave(stopped.signum, again)) from None
     if outcome.best is not None:
         monitor = start.config.training.monitor
         typer.echo(f"best {monitor} {outcome.best_value:.4f}: {outcome.best}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import sys
 from pathlib import Path
 
 import torch
@@ -64,3 +65,15 @@ def choose_precision(precision: str, device: torch.device) -> str:
             log.warning("this CPU has no bf16 instructions (bf16 would be tens of times slower); training runs in fp32")
             return "32-true"
     return "16-mixed" if precision == "16" else "bf16-mixed"
+
+
+def peak_memory(device: torch.device) -> str:
+    """Return the peak memory of this process, and of the GPU, in words."""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    text = f"peak memory of the process {peak / 2**30:.2f} GiB"
+    if device.type == "cuda":
+        text += f", of the GPU {torch.cuda.max_memory_allocated(device) / 2**30:.2f} GiB"
+    return text

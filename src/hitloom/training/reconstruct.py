@@ -6,7 +6,6 @@ Shape letters: N points of the event, M points that pass the cuts, D embedding.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -119,17 +118,3 @@ def _spread(
         timing=timing,
     )
 
-
-def resources(device: torch.device) -> Callable[[], str]:
-    """Return a function that says the peak memory of this process (and of the GPU) in words."""
-    import resource
-    import sys
-
-    def say() -> str:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        text = f"peak memory of the process {peak / 2**30:.2f} GiB"
-        if device.type == "cuda":
-            text += f", of the GPU {torch.cuda.max_memory_allocated(device) / 2**30:.2f} GiB"
-        return text
-
-    return say

@@ -1,0 +1,35 @@
+"""``hitloom demo``: from nothing to tracks, numbers and pictures on a laptop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Simulate, train, reconstruct, evaluate and report, in minutes.")
+
+
+@app.callback()
+def _group() -> None:
+    """Simulate, train, reconstruct, evaluate and report, in minutes."""
+
+
+@app.command()
+def eggnet(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the demo; replaced when it exists.")] = Path(
+        "runs/demo/eggnet"
+    ),
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the held-out events.")] = 2026,
+    pileup: Annotated[float, typer.Option("--pileup", min=0, help="Mean number of pile-up collisions.")] = 5.0,
+    num_test: Annotated[int, typer.Option("--events", min=1, help="Held-out events.")] = 24,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Train new weights instead of starting from the shipped ones.")
+    ] = False,
+    tiny: Annotated[bool, typer.Option("--tiny", help="Smallest sizes: shows that all runs, not that it is good.")] = False,
+) -> None:
+    """Find tracks in simulated proton collisions: EggNet beside a classical Kalman filter, on the same events."""
+    from hitloom.cli.demo_run import DemoSizes, run_eggnet_demo
+
+    sizes = DemoSizes.tiny() if tiny else DemoSizes(num_test=num_test)
+    run_eggnet_demo(output, seed=seed, pileup=pileup, sizes=sizes, from_scratch=from_scratch, say=typer.echo)

@@ -1,0 +1,209 @@
+"""Inference over a store: one results file per split, resumable, never mixed with another checkpoint's results."""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from hitloom._version import __version__
+from hitloom.config import apply_overrides, dump_yaml, parse_yaml
+from hitloom.data.results import IDENTITY, ResultWriter, results_path
+from hitloom.data.store import EventStore
+from hitloom.errors import ConfigError, DataError, nearest
+from hitloom.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
+from hitloom.training.hardware import peak_memory, set_threads
+from hitloom.training.reconstruct import Reconstructor
+from hitloom.training.run_config import build_run_config
+from hitloom.training.run_data import SPLITS, split_rows
+from hitloom.training.stop import StopRequested, StopSignals
+
+log = logging.getLogger("hitloom")
+
+
+@dataclass
+class InferReport:
+    """What an inference did.
+
+    Attributes
+    ----------
+    written, kept : dict
+        Events by split: reconstructed now, and there already from the same checkpoint and store.
+    seconds : list
+        Wall time of each event reconstructed now, without reading and writing.
+    paths : list of Path
+        The results files.
+    notes : list of str
+        What was skipped, and what a reader must know of the input.
+    """
+
+    written: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    num_points: list[int] = field(default_factory=list)
+    paths: list[Path] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    memory: str = ""
+
+    def lines(self) -> list[str]:
+        """Return the report as lines of text."""
+        lines = []
+        for path, split in zip(self.paths, self.written, strict=True):
+            kept = f" ({self.kept[split]} were there already)" if self.kept[split] else ""
+            lines.append(f"{path}: {self.written[split]} events{kept}")
+        if self.seconds:
+            lines.append(
+                f"median wall time {median(self.seconds):.3f} s an event (network and grouping, median "
+                f"{median(self.num_points):.0f} points, after a warm-up event); {self.memory}"
+            )
+        return [*lines, *self.notes]
+
+
+def infer(
+    checkpoint: Checkpoint | str | Path,
+    store: str | Path,
+    *,
+    output: str | Path,
+    splits: Sequence[str] = ("all",),
+    accelerator: str = "auto",
+    limit: int | None = None,
+    save_embedding: bool = True,
+    redo: bool = False,
+    overrides: Sequence[str] = (),
+    num_threads: int | None = None,
+    on_event: Callable[[str, int, int], None] = lambda split, done, total: None,
+) -> InferReport:
+    """Reconstruct the events of a store and keep the results in the folder ``output``.
+
+    Parameters
+    ----------
+    splits : sequence of train, val, test, all
+        ``all`` is every split where the store is the one of the training, else every event in one file.
+    limit : int or None
+        At most so many events of each split, the first in the store.
+    redo : bool
+        Replace results of another checkpoint or store; otherwise they are refused.
+    overrides : sequence of "a.b=value"
+        Settings that leave the weights valid, for example ``model.grouping.eps=0.2``.
+    on_event : callable
+        Called with the split, the number of events done and their total.
+
+    Raises
+    ------
+    CheckpointError, ConfigError, DataError
+        One line.
+    StopRequested
+        After a signal; what was done is kept, and the same call goes on from there.
+    """
+    loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(find_checkpoint(checkpoint))
+    loaded = with_overrides(loaded, overrides)
+    set_threads(num_threads)
+    reconstruct = Reconstructor(loaded, accelerator=accelerator)
+    events = EventStore(store)
+    meta = _meta(loaded, reconstruct, events, save_embedding=save_embedding)
+    report = InferReport()
+    if reconstruct.truth_selected_input:
+        report.notes.append(
+            "truth-selected input: the hard cuts of this checkpoint look at truth, so rates are of the selected hits"
+        )
+    chosen = _choose_rows(events, loaded, splits, report)
+    warm = False
+    with StopSignals() as stop:
+        for split, rows in chosen.items():
+            rows = rows[:limit] if limit is not None else rows
+            ids = events.event_ids
+            order = [int(ids[row]) for row in rows]
+            identity = (*IDENTITY, "hard_cuts", "save_embedding")
+            with ResultWriter(
+                output, split, meta=meta | {"split": split}, identity=identity, redo=redo, order=order
+            ) as writer:
+                todo = [row for row in rows if int(ids[row]) not in writer.done]
+                report.kept[split], report.written[split] = len(rows) - len(todo), 0
+                report.paths.append(results_path(output, split))
+                for number, row in enumerate(todo):
+                    event = events[row]
+                    if not warm:
+                        reconstruct(event)
+                        warm = True
+                    result = reconstruct(event, save_embedding=save_embedding)
+                    writer.write(result)
+                    report.written[split] += 1
+                    report.seconds.append(result.timing["total"])
+                    report.num_points.append(event.num_points)
+                    on_event(split, number + 1, len(todo))
+                    if stop.requested is not None:
+                        raise StopRequested(stop.requested)
+    report.memory = peak_memory(reconstruct.device)
+    return report
+
+
+def with_overrides(checkpoint: Checkpoint, overrides: Sequence[str]) -> Checkpoint:
+    """Return the checkpoint with settings changed; its fingerprint changes with those of the model."""
+    if not overrides:
+        return checkpoint
+    values = apply_overrides(parse_yaml(checkpoint.header["config"], where=str(checkpoint.path)), overrides)
+    config = build_run_config(values, where=f"{checkpoint.path} with --set")
+    if config.system != checkpoint.header["system"]:
+        raise ConfigError(f"--set system: the checkpoint {checkpoint.path} is of '{checkpoint.header['system']}'")
+    return replace(checkpoint, header=checkpoint.header | {"config": config.to_yaml()})
+
+
+def _choose_rows(
+    store: EventStore, checkpoint: Checkpoint, splits: Sequence[str], report: InferReport
+) -> dict[str, list[int]]:
+    """Return split -> rows."""
+    for name in splits:
+        if name not in (*SPLITS, "all"):
+            raise ConfigError(f"unknown split '{name}'.{nearest(name, (*SPLITS, 'all'))}")
+    own_store = checkpoint.header["data_fingerprint"] == store.fingerprint()
+    if "all" in splits and not own_store:
+        return {"all": list(range(len(store)))}
+    data = checkpoint.config.data
+    names = SPLITS if "all" in splits else tuple(dict.fromkeys(splits))
+    chosen = {name: split_rows(store, data, name) for name in names}
+    for name in [name for name, rows in chosen.items() if not rows]:
+        if "all" not in splits:
+            raise DataError(f"{store.path}: no event is in split '{name}'")
+        del chosen[name]
+        report.notes.append(f"split {name} is empty: skipped")
+    if "all" in splits:
+        rest = len(store) - sum(len(rows) for rows in chosen.values())
+        if rest:
+            report.notes.append(f"{rest} events belong to no split of the training: skipped")
+    return chosen
+
+
+def _meta(
+    checkpoint: Checkpoint, reconstruct: Reconstructor, store: EventStore, *, save_embedding: bool
+) -> dict[str, Any]:
+    """Return the record that travels with the results."""
+    config = checkpoint.config
+    model = parse_yaml(checkpoint.header["config"], where=str(checkpoint.path))["model"]
+    return {
+        "checkpoint_fingerprint": checkpoint.fingerprint,
+        "store_fingerprint": store.fingerprint(),
+        "checkpoint": checkpoint.path.name,
+        "store": str(store.path.resolve()),
+        "system": config.system,
+        "grouping": model.get("grouping", {}),
+        "hard_cuts": dump_yaml(dict(config.data.hard_cuts)).strip(),
+        "truth_selected_input": reconstruct.truth_selected_input,
+        "save_embedding": save_embedding,
+        "precision": "float32",
+        "hardware": hardware(reconstruct.device),
+        "num_threads": torch.get_num_threads(),
+        "versions": {"hitloom": __version__, "torch": str(torch.__version__), "python": platform.python_version()},
+    }
+
+
+def hardware(device: torch.device) -> str:
+    """Return the processor that computes, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
