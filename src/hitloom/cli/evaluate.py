@@ -1,21 +1,142 @@
-"""``hitloom eval``."""
+"""``hitloom eval`` and ``hitloom display``: results to numbers, plots, a report and event displays."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from hitloom.cli.eval_defaults import chosen_split, recorded_settings
 from hitloom.cli.options import Set
 from hitloom.cli.slurm import with_slurm
 
+Results = Annotated[Path, typer.Argument(help="Folder of results written by 'hitloom infer'.")]
+Events = Annotated[Path | None, typer.Option("--events", "-e", help="Event store (else the one the results name).")]
+Split = Annotated[
+    str | None, typer.Option("--split", "-s", help="Default: test, else val, else what is there; never mixed.")
+]
+
 
 @with_slurm("eval")
-def evaluate(
-    results: Annotated[Path, typer.Argument(help="Folder of results written by 'hitloom infer'.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the report.")] = None,
+def eval_command(
+    results: Results,
+    events: Events = None,
+    split: Split = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the report; default RESULTS/evaluation.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with evaluation settings.")] = None,
     set_: Set = None,
+    eps: Annotated[float | None, typer.Option("--eps", help="Cluster again at this radius.")] = None,
+    min_samples: Annotated[int | None, typer.Option("--min-samples", min=1, help="Cluster again with this.")] = None,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option("--baseline", metavar="NAME=DIR", help="Results to stand beside these, for example ckf=runs/ckf."),
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", help="Trace the graphs of this network in the loss budget.")
+    ] = None,
+    scan: Annotated[bool, typer.Option("--scan/--no-scan", help="Scan eps and min_samples of DBSCAN.")] = True,
 ) -> None:
     """Evaluate results: numbers as JSON and CSV, plots, report.html."""
-    raise NotImplementedError
+    from hitloom.cli.counter import Counter
+    from hitloom.config import apply_overrides, build, load_yaml
+    from hitloom.report.config import EvaluationConfig
+    from hitloom.report.evaluate import evaluate_results
+    from hitloom.report.summary_text import summary_lines
+
+    split = chosen_split(results, split)
+    values = recorded_settings(results, split) | (load_yaml(config) if config is not None else {})
+    values = apply_overrides(values, set_ or [])
+    values |= {name: value for name, value in (("eps", eps), ("min_samples", min_samples)) if value is not None}
+    if not scan:
+        values["scan"] = False
+    settings = build(EvaluationConfig, values, where=str(config or "evaluation settings"))
+    counter = Counter("events")
+    folder = output if output is not None else results / "evaluation"
+    metrics = evaluate_results(
+        results,
+        events=events,
+        split=split,
+        config=settings,
+        output=folder,
+        baselines=_baselines(baseline or []),
+        graphs=_graphs_of(checkpoint) if checkpoint is not None else None,
+        on_event=counter,
+    )
+    counter.close()
+    for line in summary_lines(metrics):
+        typer.echo(line)
+    typer.echo(f"report: {folder / 'report.html'}")
+
+
+def display_command(
+    results: Results,
+    events: Events = None,
+    split: Split = None,
+    event: Annotated[int | None, typer.Option("--event", help="Event id; default the first.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="HTML page; default RESULTS/event-ID.html.")
+    ] = None,
+    phoenix: Annotated[
+        Path | None, typer.Option("--phoenix", help="Also write the event for the Phoenix event display.")
+    ] = None,
+    max_hits: Annotated[int, typer.Option("--max-hits", min=1, help="Larger events show high pt only.")] = 12_000,
+) -> None:
+    """Draw an event and its tracks in 3D, as one HTML page that works offline."""
+    from hitloom.report.classify import view_of
+    from hitloom.report.event_page import display_page
+    from hitloom.report.page import write_text
+    from hitloom.report.phoenix import write_phoenix
+    from hitloom.report.sources import find_event
+
+    found, result = find_event(results, events=events, split=chosen_split(results, split), event_id=event)
+    view = view_of(found, result)
+    path = output if output is not None else results / f"event-{view.event_id}.html"
+    write_text(path, display_page(view, max_hits=max_hits))
+    typer.echo(f"display: {path}")
+    if phoenix is not None:
+        write_phoenix([view], phoenix)
+        typer.echo(f"phoenix: {phoenix}")
+
+
+evaluate, display = eval_command, display_command
+
+
+def _baselines(given: Sequence[str]) -> dict[str, str]:
+    """Return name -> folder of every NAME=DIR."""
+    from hitloom.errors import ConfigError
+
+    baselines: dict[str, str] = {}
+    for text in given:
+        name, separator, folder = text.partition("=")
+        if not separator or not name or not folder:
+            raise ConfigError(f"--baseline {text!r}: wanted NAME=DIR, for example ckf=runs/ckf/results")
+        if name in baselines or name == "this result":
+            raise ConfigError(f"--baseline {text!r}: the name '{name}' is taken; mend: another name")
+        baselines[name] = folder
+    return baselines
+
+
+def _graphs_of(checkpoint: str) -> Callable[[Any], Sequence[Any]]:
+    """Return a function that runs the network on an event and returns its graphs, on rows of the whole event."""
+    import torch
+
+    from hitloom.result import Graph
+    from hitloom.training.reconstruct import Reconstructor
+
+    network = Reconstructor(checkpoint)
+
+    def graphs(event: Any) -> list[Graph]:
+        keep = network.cuts.mask(event) if network.cuts.items else torch.ones(event.num_points, dtype=torch.bool)
+        kept = event.select_points(keep)
+        network.system.needs.check(kept)
+        with torch.inference_mode():
+            scores = network.system(kept.to(str(network.device)))
+        rows = keep.nonzero().flatten()
+        return [Graph(name=graph.name, edge_index=rows[graph.edge_index.cpu()]) for graph in scores.graphs]
+
+    return graphs
+

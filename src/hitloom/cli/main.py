@@ -12,7 +12,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -39,7 +40,7 @@ def _root(
 
 def build_app() -> typer.Typer:
     """Return the application with every verb; nothing heavy is imported."""
-    from hitloom.cli import config, display, evaluate, export, infer, info, simulate, train
+    from hitloom.cli import config, evaluate, export, infer, info, simulate, train
 
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(_root)
@@ -47,7 +48,7 @@ def build_app() -> typer.Typer:
     app.command("infer")(infer.infer)
     app.command("eval")(evaluate.evaluate)
     app.command("export")(export.export)
-    app.command("display")(display.display)
+    app.command("display")(evaluate.display)
     app.command("info")(info.info)
     app.add_typer(simulate.app, name="simulate")
     app.add_typer(config.app, name="config")
@@ -64,7 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code: 0, 2 for a wrong input, 128 + signal for a stop."""
-    _set_up_logging()
+    with _log_lines():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     command: Any = typer.main.get_command(build_app())
     try:
         code = command.main(
@@ -74,9 +79,7 @@ def run(arguments: Sequence[str]) -> int:
         if os.environ.get("HITLOOM_DEBUG"):
             raise
         return _refuse(" ".join(str(error).split()))
-    except typer.Abort:
-        return 128 + signal.SIGINT
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         typer.echo("stopped", err=True)
         return 128 + signal.SIGINT
     except BrokenPipeError:
@@ -117,28 +120,28 @@ class _Lines(logging.Formatter):
         return f"warning: {text}" if record.levelno >= logging.WARNING else text
 
 
-class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to whatever ``sys.stderr`` is now."""
+class _Stderr(logging.Handler):
+    """Writes plain lines to whatever ``sys.stderr`` is now."""
 
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-        self.setFormatter(_Lines("%(message)s"))
-
-    @property
-    def stream(self) -> Any:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, value: Any) -> None:
-        """The stream is always the current one."""
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(self.format(record), err=True)
 
 
-def _set_up_logging() -> None:
-    log = logging.getLogger("hitloom")
+@contextmanager
+def _log_lines() -> Iterator[None]:
+    """Send the log of hitloom to stderr as plain lines while a command runs."""
+    log, handler = logging.getLogger("hitloom"), _Stderr()
+    handler.setFormatter(_Lines("%(message)s"))
+    before = log.level, log.propagate
+    log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
-    if not any(isinstance(handler, _Stderr) for handler in log.handlers):
-        log.addHandler(_Stderr())
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
 
 
 if __name__ == "__main__":

@@ -194,6 +194,7 @@ def _meta(
         "grouping": model.get("grouping", {}),
         "hard_cuts": dump_yaml(dict(config.data.hard_cuts)).strip(),
         "truth_selected_input": reconstruct.truth_selected_input,
+        "evaluation": config.evaluation_yaml(),
         "save_embedding": save_embedding,
         "precision": "float32",
         "hardware": hardware(reconstruct.device),

@@ -14,7 +14,7 @@ from torch import Tensor
 from hitloom.data.conditions import Conditions
 from hitloom.errors import DataError
 from hitloom.event import Event
-from hitloom.result import Result
+from hitloom.result import Graph, Result
 from hitloom.systems.base import System, point_ids
 from hitloom.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from hitloom.training.hardware import choose_device
@@ -80,6 +80,17 @@ class Reconstructor:
             "total": end - begin,
         }
         return _spread(event, result, keep, timing=timing, save_embedding=save_embedding)
+
+    def graphs(self, event: Event) -> list[Graph]:
+        """Return the graphs that the network builds on ``event``, as rows of the event."""
+        keep = self.cuts.mask(event) if self.cuts.items else None
+        kept = event if keep is None else event.select_points(keep)
+        with torch.inference_mode():
+            graphs = self.system(kept.to(str(self.device))).graphs
+        if keep is None:
+            return [Graph(name=graph.name, edge_index=graph.edge_index.cpu()) for graph in graphs]
+        rows = keep.nonzero().flatten()
+        return [Graph(name=graph.name, edge_index=rows[graph.edge_index.cpu()]) for graph in graphs]
 
     def _now(self) -> float:
         if self.device.type == "cuda":

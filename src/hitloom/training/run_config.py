@@ -141,6 +141,10 @@ class RunConfig(Config):
         """Return the resolved configuration, every default spelt out, as YAML text."""
         return dump_yaml(_plain(self.model_dump()))
 
+    def evaluation_yaml(self) -> str:
+        """Return the evaluation's settings that differ from their defaults, as YAML text."""
+        return dump_yaml(_plain(self.evaluation.model_dump(exclude_defaults=True)))
+
 
 def _plain(value: Any) -> Any:
     """Turn tuples into lists so that plain YAML can hold the value."""
