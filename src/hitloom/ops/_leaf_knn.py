@@ -12,62 +12,70 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hitloom.ops._leaf_tree import LEAF, LeafTree
+from hitloom.ops._leaf_tree import LeafTree
 from hitloom.ops._threads import run_blocks
+from hitloom.ops._vector import LEAF, bits_of, float_of, lowest, meet, reach
 
-SLACK = np.float32(1.0 - 1e-5)  # boxes are compared a little nearer than they are: rounding never prunes a neighbour
+GROW = np.float32(1.0 + 1e-5)  # bounds are a little wider than they are: rounding never prunes a neighbour
+LARGEST = np.float32(1e38)  # no squared distance is above it, and it may still grow
+AHEAD = 2  # leaves visited on either side of the nearest before the others are sorted
+NOBODY = np.int64(0xFFFFFFFF)  # row of an empty place; also the mask of the row in a key
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-def _box_distances(low, high, leaf, others_low, others_high, start, stop, out):  # type: ignore[no-untyped-def]
+def box_distances(low, high, leaf, others_low, others_high, start, stop, out):  # type: ignore[no-untyped-def]
     """Squared distance of the box ``leaf`` to each of the boxes ``start:stop``, into ``out``."""
-    for i in range(stop - start):
-        out[i] = np.float32(0.0)
+    num = stop - start
+    out[:num] = np.float32(0.0)
     for d in range(low.shape[0]):
         a, b = low[d, leaf], high[d, leaf]
-        for i in range(stop - start):
-            gap = max(max(others_low[d, start + i] - b, a - others_high[d, start + i]), np.float32(0.0))
+        from_low = others_low[d, start:stop]  # sliced, so that the loop is free of checks for negative positions
+        from_high = others_high[d, start:stop]
+        for i in range(num):
+            above = from_low[i] - b
+            below = a - from_high[i]
+            gap = above if above > below else below
+            gap = gap if gap > np.float32(0.0) else np.float32(0.0)
             out[i] += gap * gap
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-def _point_box(soa, leaf, low, high, other, out):  # type: ignore[no-untyped-def]
-    """Squared distance of the 64 points of ``leaf`` to the box ``other``, into ``out``."""
-    for j in range(LEAF):
-        out[j] = np.float32(0.0)
-    for d in range(soa.shape[1]):
-        a, b = low[d, other], high[d, other]
-        for j in range(LEAF):
-            value = soa[leaf, d, j]
-            gap = max(max(a - value, value - b), np.float32(0.0))
-            out[j] += gap * gap
-
-
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-def _meet(soa, leaf, query, out):  # type: ignore[no-untyped-def]
-    """Squared distance of ``query`` (D,) to the 64 points of ``leaf``, into ``out``."""
-    for j in range(LEAF):
-        out[j] = np.float32(0.0)
-    for d in range(query.shape[0]):
-        value = query[d]
-        for j in range(LEAF):
-            gap = soa[leaf, d, j] - value
-            out[j] += gap * gap
+@njit(cache=True, nogil=True, fastmath=True)
+def _largest(values):  # type: ignore[no-untyped-def]
+    """Largest of 64 finite values."""
+    top = values[0]
+    for i in range(1, LEAF):
+        top = values[i] if values[i] > top else top
+    return top
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _insert(near, who, distance, index):  # type: ignore[no-untyped-def]
-    """Put (distance, index) into the sorted lists ``near``, ``who``, dropping their last entry."""
-    place = near.shape[0] - 1
-    while place > 0 and (near[place - 1] > distance or (near[place - 1] == distance and who[place - 1] > index)):
-        near[place] = near[place - 1]
-        who[place] = who[place - 1]
-        place -= 1
-    near[place] = distance
-    who[place] = index
+def _visit(q_soa, q_ids, leaf, query, c_soa, c_ids, c_box, other, exclude, bounds, square, best):  # type: ignore[no-untyped-def]
+    """Meet the queries of ``leaf`` with the points of the leaf ``other``; keep the smallest keys in ``best`` (64, k)."""
+    last = best.shape[1] - 1
+    askers = reach(q_soa, leaf, c_box, other, bounds)
+    while askers:
+        j = lowest(askers)
+        askers &= askers - np.uint64(1)
+        found = meet(c_soa, other, query, j, bounds[j], square)
+        if not found:
+            continue
+        mine = q_ids[leaf, j] if exclude else -1
+        while found:
+            i = lowest(found)
+            found &= found - np.uint64(1)
+            index = c_ids[other, i]
+            key = (bits_of(square[i]) << 32) | index
+            if key >= best[j, last] or index == mine:
+                continue
+            place = last
+            while place > 0 and best[j, place - 1] > key:
+                best[j, place] = best[j, place - 1]
+                place -= 1
+            best[j, place] = key
+        bounds[j] = float_of(best[j, last] >> 32) * GROW
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _search(
     begin,
     end,
@@ -79,9 +87,9 @@ def _search(
     q_element,
     c_soa,
     c_ids,
-    c_count,
     c_low,
     c_high,
+    c_box,
     c_first,
     exclude,
     limit,
@@ -91,66 +99,43 @@ def _search(
     """Fill the rows of the queries in the leaves ``begin:end``; squared distances above ``limit`` do not count."""
     dim = q_soa.shape[1]
     k = out_index.shape[1]
-    width = c_soa.shape[0]
-    boxes = np.empty(width, np.float32)
+    boxes = np.empty(c_soa.shape[0], np.float32)
     query = np.empty((LEAF, dim), np.float32)
-    near = np.empty((LEAF, k), np.float32)
-    who = np.empty((LEAF, k), np.int32)
-    to_box = np.empty(LEAF, np.float32)
+    best = np.empty((LEAF, k), np.int64)
+    bounds = np.empty(LEAF, np.float32)
     square = np.empty(LEAF, np.float32)
     for leaf in range(begin, end):
         element = q_element[leaf]
         start, stop = c_first[element], c_first[element + 1]
+        if start == stop:
+            continue
         num = q_count[leaf]
-        for j in range(num):
-            for d in range(dim):
+        for d in range(dim):
+            for j in range(LEAF):
                 query[j, d] = q_soa[leaf, d, j]
-            for i in range(k):
-                near[j, i] = limit
-                who[j, i] = np.int32(2147483647)
-        if stop > start:
-            _box_distances(q_low, q_high, leaf, c_low, c_high, start, stop, boxes)
-            best = np.argmin(boxes[: stop - start])
-            todo = np.empty(1, np.int64)
-            todo[0] = best
-            for phase in range(2):
-                if phase == 1:
-                    worst = np.float32(0.0)
-                    for j in range(num):
-                        worst = max(worst, near[j, k - 1])
-                    keep = np.flatnonzero(boxes[: stop - start] * SLACK <= worst)
-                    todo = keep[np.argsort(boxes[keep])]
-                for t in range(todo.shape[0]):
-                    other = start + todo[t]
-                    if phase == 1:
-                        if todo[t] == best:
-                            continue
-                        worst = np.float32(0.0)
-                        for j in range(num):
-                            worst = max(worst, near[j, k - 1])
-                        if boxes[todo[t]] * SLACK > worst:
-                            break
-                    _point_box(q_soa, leaf, c_low, c_high, other, to_box)
-                    for j in range(num):
-                        if to_box[j] * SLACK > near[j, k - 1]:
-                            continue
-                        _meet(c_soa, other, query[j], square)
-                        mine = q_ids[leaf, j]
-                        bound = near[j, k - 1]
-                        for i in range(c_count[other]):
-                            if square[i] <= bound:
-                                index = c_ids[other, i]
-                                if exclude and index == mine:
-                                    continue
-                                if square[i] < bound or index < who[j, k - 1]:
-                                    _insert(near[j], who[j], square[i], index)
-                                    bound = near[j, k - 1]
+        best[:] = (bits_of(limit) << 32) | NOBODY
+        bounds[:num] = limit * GROW
+        bounds[num:] = -1.0
+        box_distances(q_low, q_high, leaf, c_low, c_high, start, stop, boxes)
+        # The nearest leaf and its neighbours in the order of the tree come first: their bounds are tight before the
+        # others are sorted.
+        nearest = np.argmin(boxes[: stop - start])
+        todo = np.arange(max(0, nearest - AHEAD), min(stop - start, nearest + AHEAD + 1))
+        for phase in range(2):
+            if phase == 1:
+                todo = np.flatnonzero(boxes[: stop - start] <= _largest(bounds))
+            todo = todo[np.argsort(boxes[todo])]
+            for t in todo:
+                if boxes[t] > _largest(bounds):
+                    break
+                _visit(q_soa, q_ids, leaf, query, c_soa, c_ids, c_box, start + t, exclude, bounds, square, best)
+                boxes[t] = np.inf  # done: above every bound
         for j in range(num):
             row = q_ids[leaf, j]
             for i in range(k):
-                if who[j, i] != np.int32(2147483647):
-                    out_index[row, i] = who[j, i]
-                    out_square[row, i] = near[j, i]
+                if best[j, i] & NOBODY != NOBODY:
+                    out_index[row, i] = best[j, i] & NOBODY
+                    out_square[row, i] = float_of(best[j, i] >> 32)
 
 
 def leaf_knn(
@@ -175,8 +160,8 @@ def leaf_knn(
     def kernel(begin: int, end: int) -> None:
         _search(
             begin, end, queries.soa, queries.ids, queries.count, queries.low, queries.high, queries.element,
-            candidates.soa, candidates.ids, candidates.count, candidates.low, candidates.high, candidates.first,
-            exclude_self, np.float32(limit), index, square,
+            candidates.soa, candidates.ids, candidates.low, candidates.high, candidates.box, candidates.first,
+            exclude_self, min(np.float32(limit), LARGEST), index, square,
         )  # fmt: skip
 
     run_blocks(kernel, len(queries.count), grain=8)

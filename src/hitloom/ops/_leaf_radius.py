@@ -12,20 +12,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hitloom.ops._leaf_knn import SLACK, _box_distances, _meet, _point_box
-from hitloom.ops._leaf_tree import LEAF, LeafTree
+from hitloom.ops._leaf_knn import GROW, LARGEST, box_distances
+from hitloom.ops._leaf_tree import LeafTree
 from hitloom.ops._threads import run_blocks
+from hitloom.ops._vector import LEAF, bits_of, lowest, meet, reach
 
 
 def square_limit(radius: float) -> np.float32:
     """Largest float32 whose float32 square root is at most float32(``radius``): the squared form of ``<= radius``."""
     r = np.float32(radius)
-    largest = np.finfo(np.float32).max
     with np.errstate(over="ignore"):
-        limit = min(np.float32(r * r), largest)
+        limit = min(np.float32(r * r), LARGEST)
     while np.sqrt(limit) > r:
         limit = np.nextafter(limit, np.float32(0))
-    while limit < largest and np.sqrt(np.nextafter(limit, np.float32(np.inf))) <= r:
+    while limit < LARGEST and np.sqrt(np.nextafter(limit, np.float32(np.inf))) <= r:
         limit = np.nextafter(limit, np.float32(np.inf))
     return np.float32(limit)
 
@@ -36,43 +36,47 @@ def key_limit(radius: float) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _collect(begin, end, soa, ids, count, low, high, element, first, limit, most, degree):  # type: ignore[no-untyped-def]
-    """Return the keys of the leaves ``begin:end``, point by point, sorted; None-like (length most + 1) beyond ``most``."""
+def _collect(begin, end, soa, ids, count, low, high, box, element, first, limit, most, degree):  # type: ignore[no-untyped-def]
+    """Return the sorted keys of each point of the leaves ``begin:end`` and set its degree; stop beyond ``most`` keys."""
     dim = soa.shape[1]
     boxes = np.empty(soa.shape[0], np.float32)
-    query = np.empty(dim, np.float32)
+    query = np.empty((LEAF, dim), np.float32)
     square = np.empty(LEAF, np.float32)
-    to_box = np.empty((16, LEAF), np.float32)
+    bounds = np.empty(LEAF, np.float32)
+    masks = np.empty(16, np.uint64)
     keys = np.empty(4096, np.int64)
-    bits = np.empty(1, np.float32)
     fill = 0
     for leaf in range(begin, end):
         start, stop = first[element[leaf]], first[element[leaf] + 1]
-        _box_distances(low, high, leaf, low, high, start, stop, boxes)
-        todo = np.flatnonzero(boxes[: stop - start] * SLACK <= limit)
-        if todo.shape[0] > to_box.shape[0]:
-            to_box = np.empty((todo.shape[0] * 2, LEAF), np.float32)
+        num = count[leaf]
+        bounds[:num] = limit * GROW
+        bounds[num:] = -1.0
+        for d in range(dim):
+            for j in range(LEAF):
+                query[j, d] = soa[leaf, d, j]
+        box_distances(low, high, leaf, low, high, start, stop, boxes)
+        todo = np.flatnonzero(boxes[: stop - start] <= limit * GROW)
+        if todo.shape[0] > masks.shape[0]:
+            masks = np.empty(todo.shape[0] * 2, np.uint64)
         for t in range(todo.shape[0]):
-            _point_box(soa, leaf, low, high, start + todo[t], to_box[t])
-        for j in range(count[leaf]):
+            masks[t] = reach(soa, leaf, box, start + todo[t], bounds)
+        for j in range(num):
             mine = ids[leaf, j]
-            for d in range(dim):
-                query[d] = soa[leaf, d, j]
             origin = fill
             for t in range(todo.shape[0]):
-                if to_box[t, j] * SLACK > limit:
+                if not (masks[t] >> np.uint64(j)) & np.uint64(1):
                     continue
                 other = start + todo[t]
+                found = meet(soa, other, query, j, limit, square)
                 if fill + LEAF > keys.shape[0]:
                     larger = np.empty(2 * keys.shape[0], np.int64)
                     larger[:fill] = keys[:fill]
                     keys = larger
-                _meet(soa, other, query, square)
-                for i in range(count[other]):
-                    if square[i] <= limit and ids[other, i] != mine:
-                        bits[0] = square[i]
-                        keys[fill] = (np.int64(bits.view(np.int32)[0]) << 32) | np.int64(ids[other, i])
-                        fill += 1
+                while found:
+                    i = lowest(found)
+                    found &= found - np.uint64(1)
+                    keys[fill] = (bits_of(square[i]) << 32) | ids[other, i]
+                    fill += ids[other, i] != mine
             keys[origin:fill].sort()
             degree[mine] = fill - origin
             if fill > most:
@@ -106,7 +110,7 @@ def leaf_pairs(
         if seen[0] > max_pairs:
             return np.empty(0, np.int64)
         keys = _collect(
-            begin, end, tree.soa, tree.ids, tree.count, tree.low, tree.high, tree.element, tree.first,
+            begin, end, tree.soa, tree.ids, tree.count, tree.low, tree.high, tree.box, tree.element, tree.first,
             limit, max_pairs, degree,
         )  # fmt: skip
         spans.append((begin, end))

@@ -14,16 +14,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-LEAF = 64
-FAR = np.float32(1e18)  # coordinate of the padding: its squared distance is huge and finite
+from hitloom.ops._vector import LEAF
+
+
+SAMPLE = 256  # points looked at to choose an axis
 
 
 @dataclass(frozen=True, slots=True)
 class LeafTree:
     """Points in leaf order.
 
-    ``soa`` (L, D, LEAF) coordinates, padded with ``FAR``; ``ids`` (L, LEAF) row of each point in the caller's
-    array, -1 where padded; ``count`` (L,) points in the leaf; ``low``, ``high`` (D, L) boxes; ``element`` (L,) batch
+    ``soa`` (L, D, LEAF) coordinates, padded with NaN; ``ids`` (L, LEAF) row of each point in the caller's
+    array, -1 where padded; ``count`` (L,) points in the leaf; ``low``, ``high`` (D, L) boxes and the same as
+    ``box`` (L, 2, D); ``element`` (L,) batch
     element of the leaf; ``first`` (B + 1,) first leaf of each batch element.
     """
 
@@ -32,6 +35,7 @@ class LeafTree:
     count: NDArray[np.int32]
     low: NDArray[np.float32]
     high: NDArray[np.float32]
+    box: NDArray[np.float32]
     element: NDArray[np.int32]
     first: NDArray[np.int32]
 
@@ -43,7 +47,9 @@ def _select(keys, order, first, last, nth):  # type: ignore[no-untyped-def]
     while first < last:
         middle = (first + last) >> 1
         a, b, c = keys[first], keys[middle], keys[last]
-        pivot = max(min(a, b), min(max(a, b), c))
+        if a > b:
+            a, b = b, a
+        pivot = a if c < a else (c if c < b else b)  # median of three
         i, j = first, last
         while i <= j:
             while keys[i] < pivot:
@@ -78,11 +84,13 @@ def _split(x, order, first, last):  # type: ignore[no-untyped-def]
             continue
         for d in range(dim):
             low[d] = high[d] = x[order[lo], d]
-        for i in range(lo + 1, hi):
+        step = num // SAMPLE + 1  # the widest axis need not be exact
+        for i in range(lo + step, hi, step):
             row = order[i]
             for d in range(dim):
-                low[d] = min(low[d], x[row, d])
-                high[d] = max(high[d], x[row, d])
+                value = x[row, d]
+                low[d] = value if value < low[d] else low[d]
+                high[d] = value if value > high[d] else high[d]
         axis = 0
         for d in range(1, dim):
             if high[d] - low[d] > high[axis] - low[axis]:
@@ -108,8 +116,8 @@ def _pack(x, order, first, soa, ids, count, low, high, begin, leaf):  # type: ig
             for j in range(num):
                 value = x[order[begin + start + j], d]
                 soa[leaf, d, j] = value
-                small = min(small, value)
-                large = max(large, value)
+                small = value if value < small else small
+                large = value if value > large else large
             low[d, leaf] = small
             high[d, leaf] = large
         for j in range(num):
@@ -143,7 +151,7 @@ def build_tree(
     leaves = -(-sizes // LEAF)
     first = np.concatenate([[0], np.cumsum(leaves)]).astype(np.int32)
     total = int(first[-1])
-    soa = np.full((total, dim, LEAF), FAR, np.float32)
+    soa = np.full((total, dim, LEAF), np.nan, np.float32)
     ids = np.full((total, LEAF), -1, np.int32)
     count = np.zeros(total, np.int32)
     low = np.zeros((dim, total), np.float32)
@@ -155,5 +163,6 @@ def build_tree(
         if size:
             _pack(x, order, size, soa, ids, count, low, high, begin, leaf)
         begin += size
+    box = np.ascontiguousarray(np.stack([low, high]).transpose(2, 0, 1))
     element = np.repeat(np.arange(len(sizes), dtype=np.int32), leaves)
-    return LeafTree(soa=soa, ids=ids, count=count, low=low, high=high, element=element, first=first)
+    return LeafTree(soa=soa, ids=ids, count=count, low=low, high=high, box=box, element=element, first=first)
