@@ -8,13 +8,13 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from hitloom.report.palette import LIGHT, Theme
+from hitloom.report.palette import DARK, LIGHT, Theme
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SIZE = (6.6, 4.1)
+SIZE = (5.0, 3.3)
 FONT = "DejaVu Sans"
 
 
@@ -43,15 +43,15 @@ def dress(axes: Axes, theme: Theme) -> None:
     for side in ("left", "bottom"):
         axes.spines[side].set_color(theme.muted)
         axes.spines[side].set_linewidth(0.8)
-    axes.tick_params(which="both", colors=theme.muted, labelsize=9, width=0.8)
+    axes.tick_params(which="both", colors=theme.muted, labelsize=8, width=0.8)
     axes.grid(True, axis="y", color=theme.grid, linewidth=0.8)
     axes.set_axisbelow(True)
 
 
 def name_axes(axes: Axes, theme: Theme, x: str, y: str) -> None:
     """Write the labels of both axes."""
-    axes.set_xlabel(x, color=theme.text, fontsize=10, fontfamily=FONT)
-    axes.set_ylabel(y, color=theme.text, fontsize=10, fontfamily=FONT)
+    axes.set_xlabel(x, color=theme.text, fontsize=8.5, fontfamily=FONT)
+    axes.set_ylabel(y, color=theme.text, fontsize=8.5, fontfamily=FONT)
 
 
 def legend(axes: Axes, theme: Theme, **place: Any) -> None:
@@ -60,34 +60,45 @@ def legend(axes: Axes, theme: Theme, **place: Any) -> None:
     if not handles:
         return
     columns = min(len(handles), 3)
-    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.005), "ncols": columns} | place
+    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.005), "ncols": columns}
+    where |= {"columnspacing": 1.4} | place
     axes.legend(
         handles,
         labels,
         frameon=False,
-        fontsize=9,
+        fontsize=8,
         labelcolor=theme.text,
         borderaxespad=0.2,
         handletextpad=0.5,
-        columnspacing=1.4,
         **where,
     )
 
 
 def message(axes: Axes, theme: Theme, text: str) -> None:
     """Write a text in the middle of empty axes: why there is nothing to draw."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=theme.muted, fontsize=10)
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=theme.muted, fontsize=9)
 
 
-def to_png(figure: Figure, theme: Theme, *, dpi: int = 170) -> bytes:
+def to_png(figure: Figure, theme: Theme = LIGHT, *, dpi: int = 200) -> bytes:
     """Return the figure as PNG on the theme's background."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=dpi, facecolor=theme.background, metadata={"Software": "hitloom"})
+    figure.set_layout_engine("none")
     return stream.getvalue()
 
 
-def to_svg(figure: Figure) -> bytes:
-    """Return the figure as SVG with a transparent background and no date, text drawn as paths."""
-    stream = io.BytesIO()
+def to_svg(figure: Figure) -> str:
+    """Return the figure as SVG with a transparent background and no date, text drawn as paths.
+
+    Axes stay where an earlier ``to_png`` of the figure has put them, so that the layout is found once.
+    """
+    stream = io.StringIO()
     figure.savefig(stream, format="svg", facecolor="none", metadata={"Date": None, "Creator": "hitloom"})
     return stream.getvalue()
+
+
+def for_dark(svg: str) -> str:
+    """Return a light SVG with the inks of the dark theme; the colours of the series stay."""
+    for name in ("text", "muted", "grid"):
+        svg = svg.replace(getattr(LIGHT, name), getattr(DARK, name))
+    return svg

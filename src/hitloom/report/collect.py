@@ -285,10 +285,10 @@ def own_preset(config: EvaluationConfig) -> Preset | None:
 
 
 def _evaluator(config: EvaluationConfig) -> Evaluator:
-    names = [name for name in config.presets if name != "headline"]
+    names = [*config.presets, *([] if "headline" in config.presets else ["headline"])]
     own = own_preset(config)
     return Evaluator(
-        presets=["headline", *names, *([own] if own else [])],
+        presets=[*names, *([own] if own else [])],
         curves=("headline", "hitloom", "own"),
         axes=axes_of(config),
         num_resamples=config.num_resamples,

@@ -58,13 +58,22 @@ class EvaluationConfig(Config):
         Larger events show only what is above a pt threshold.
     """
 
-    presets: tuple[str, ...] = ("headline", "hitloom", "eggnet", "acorn_atlas", "acorn_one_way", "acorn_two_way", "gnn_tracking", "hepattn")
+    presets: tuple[str, ...] = (
+        "hitloom",
+        "headline",
+        "eggnet",
+        "acorn_atlas",
+        "acorn_one_way",
+        "acorn_two_way",
+        "gnn_tracking",
+        "hepattn",
+    )
     targets: dict[str, tuple[float, float]] = Field(default_factory=dict)
     eps: float | None = Field(None, gt=0)
     min_samples: int | None = Field(None, ge=1)
     scan: bool = True
     eps_grid: tuple[float, ...] = EPS_GRID
-    min_samples_grid: tuple[int, ...] = (2, 3, 4)
+    min_samples_grid: tuple[int, ...] = (2, 3, 4, 5)
     max_scan_events: int | None = Field(None, ge=1)
     pt_edges: tuple[float, ...] | None = None
     eta_edges: tuple[float, ...] | None = None

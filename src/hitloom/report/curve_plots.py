@@ -22,7 +22,7 @@ AXIS_LABELS = {
     "vertex_radius": "radius of the production vertex",
     "num_points": "hits of the particle",
 }
-Scale = Literal["linear", "log", "even"]
+Scale = Literal["linear", "log", "even", "whole"]
 MARKERS = ("o", "s", "D", "^", "v", "P")
 
 
@@ -46,16 +46,17 @@ def curve_figure(
         Bin edges; a bin is drawn at its middle (geometric on a log axis).
     scale : str
         ``linear``; ``log``; ``even``: every bin equally wide, its edges written below (for edges that start at 0 and
-        span decades).
+        span decades); ``whole``: whole numbers, each in the middle of its bin.
     y_range : (low, high) or None
         None = 0 to 1.04, or above the highest bar for small rates.
     """
-    figure, (upper, lower) = canvas(theme, size=(SIZE[0], SIZE[1] + 0.5), num_rows=2, heights=(3.6, 1.0))
-    drawn = list(range(len(edges))) if scale == "even" else list(edges)
+    figure, (upper, lower) = canvas(theme, size=(SIZE[0], SIZE[1] + 0.35), num_rows=2, heights=(3.6, 1.0))
+    drawn = {"even": list(range(len(edges))), "whole": [edge - 0.5 for edge in edges]}.get(scale, list(edges))
     low, high = np.asarray(drawn[:-1], dtype=float), np.asarray(drawn[1:], dtype=float)
     by_geometry = scale == "log"
     middle = np.sqrt(low * high) if by_geometry else (low + high) / 2
     num_drawn = 0
+    entries = [tuple(curve["denominator"]) for curve in series.values()]
     for index, (name, curve) in enumerate(series.items()):
         value, bottom, top = (_floats(curve[key]) for key in ("value", "low", "high"))
         here = np.isfinite(value)
@@ -71,13 +72,15 @@ def curve_figure(
             yerr=bars[:, here],
             xerr=np.stack([place - low, high - place])[:, here] if len(series) == 1 else None,
             fmt=MARKERS[index % len(MARKERS)],
-            markersize=4.5,
+            markersize=3.8,
             color=colour,
-            linewidth=1.3,
+            linewidth=1.2,
             label=name,
             zorder=4 - index * 0.1,
         )
-        lower.stairs(_floats(curve["denominator"]), drawn, color=colour, linewidth=1.2, fill=False)
+        if entries.count(entries[index]) == 1 or entries.index(entries[index]) == index:
+            ink = colour if entries.count(entries[index]) == 1 else theme.muted
+            lower.stairs(_floats(curve["denominator"]), drawn, color=ink, linewidth=1.2, fill=False)
     if not num_drawn:
         message(upper, theme, "no entries in any bin")
     _frame(upper, series, y_range)
@@ -86,6 +89,8 @@ def curve_figure(
         _plain_log_ticks(lower, edges)
     elif scale == "even":
         lower.set_xticks(drawn, [f"{edge:g}" for edge in edges])
+    elif scale == "whole":
+        lower.locator_params(axis="x", integer=True)
     lower.set_xlim(drawn[0], drawn[-1])
     lower.set_ylim(bottom=0)
     lower.locator_params(axis="y", nbins=3, integer=True)

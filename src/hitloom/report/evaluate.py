@@ -66,8 +66,8 @@ def evaluate_results(
         When there are no results, an event is missing or has no truth, or the output cannot be written. Nothing is
         written then, and an earlier report stays.
     """
-    settings = config or EvaluationConfig()
     opened = open_results(results, split=split)
+    settings = _with_record(config or EvaluationConfig(), opened)
     store = open_events(events if events is not None else opened.events, where=opened.name, split=split)
     metrics, view = collect(
         _source(opened, settings),
@@ -85,7 +85,7 @@ def evaluate_results(
         own, _ = collect(
             _source(other, settings, override=False),
             store.items,
-            _for_baseline(settings),
+            _with_record(_for_baseline(config or EvaluationConfig()), other),
             scan=False,
             on_event=lambda number, name=name: on_event(name, number),  # type: ignore[misc]
         )
@@ -109,6 +109,16 @@ def _source(opened: Opened, config: EvaluationConfig, *, override: bool = True) 
     if override and config.eps is not None and config.min_samples is not None:
         point = WorkingPoint(config.eps, config.min_samples)
     return Source(name=opened.name, results=opened.items, working_point=point, hardware=opened.hardware)
+
+
+def _with_record(config: EvaluationConfig, opened: Opened) -> EvaluationConfig:
+    """Return the configuration with what the results say of the network's input."""
+    update: dict[str, Any] = {}
+    if opened.input_cuts:
+        update["hit_selection"] = f"{config.hit_selection}; the network saw those with {opened.input_cuts}"
+    if opened.truth_selected_input:
+        update["truth_selected_input"] = True
+    return config.model_copy(update=update)
 
 
 def _for_baseline(config: EvaluationConfig) -> EvaluationConfig:

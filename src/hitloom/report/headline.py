@@ -8,7 +8,8 @@ from typing import Any
 from hitloom.metrics.definitions import MATCHES
 
 MATCH = "double_majority"
-RATES = (f"efficiency.{MATCH}", f"fake_per_track.{MATCH}")
+RATES = (f"efficiency.{MATCH}", f"fake_per_track.{MATCH}", f"fake_per_fitted_track.{MATCH}")
+"""The last only where tracks were fitted."""
 
 
 def headline_of(metrics: Mapping[str, Any], *, preset: str, target: str) -> dict[str, Any]:
@@ -25,6 +26,6 @@ def headline_of(metrics: Mapping[str, Any], *, preset: str, target: str) -> dict
         },
         "cuts": choices["presets"][preset]["targets"][target]["text"],
         "matching": {"name": MATCH, "definition": MATCHES[MATCH]},
-        "rates": {key: entries[key] for key in RATES},
+        "rates": {key: entries[key] for key in RATES if key in entries},
     }
 

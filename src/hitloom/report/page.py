@@ -84,8 +84,33 @@ def write_text(path: Path, text: str) -> None:
 
 
 def to_json(values: Any) -> str:
-    """Return strict JSON: NaN and infinities become null (at any depth), keys keep their order."""
-    return json.dumps(_plain(values), indent=1, allow_nan=False, ensure_ascii=False)
+    """Return strict JSON: NaN and infinities become null (at any depth), keys keep their order.
+
+    A list of plain values stands on one line, so that a long column does not become a long file.
+
+    Examples
+    --------
+    >>> print(to_json({"a": [1.0, float("nan")], "b": {}}))
+    {
+     "a": [1.0, null],
+     "b": {}
+    }
+    """
+    return _write(_plain(values), "\n")
+
+
+def _write(value: Any, newline: str) -> str:
+    inner = newline + " "
+    if isinstance(value, dict) and value:
+        items = (f"{_scalar(key)}: {_write(item, inner)}" for key, item in value.items())
+        return "{" + inner + ("," + inner).join(items) + newline + "}"
+    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
+        return "[" + inner + ("," + inner).join(_write(item, inner) for item in value) + newline + "]"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    return json.dumps(value, allow_nan=False, ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:

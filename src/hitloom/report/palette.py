@@ -5,7 +5,7 @@ from __future__ import annotations
 import colorsys
 from dataclasses import dataclass
 
-SERIES = ("#2f6fde", "#e0742f", "#1b9e89", "#9c5fb8", "#b58a00", "#5b6b7b")
+SERIES = ("#2f6fde", "#e0742f", "#1b9e89", "#9c5fb8", "#b58a00", "#7a5c45")
 """One colour a model, in the order models are given: this result first."""
 
 STATUS = {

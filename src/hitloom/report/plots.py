@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hitloom.report.config import EvaluationConfig
-from hitloom.report.curve_plots import axis_label, curve_figure
+from hitloom.report.curve_plots import Scale, axis_label, curve_figure
 from hitloom.report.headline import MATCH
-from hitloom.report.palette import Theme
 from hitloom.report.summary_plots import budget_figure, histogram_figure, scan_figure, timing_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INTERVAL = "Bars: Clopper-Pearson, 68 %, tracks taken as independent."
+INTERVAL = ("bars", "Clopper-Pearson, 68 %, tracks taken as independent")
 # Quantity -> end of the file name.
 FILE_NAMES = {"num_points": "hits"}
 TITLES = {
@@ -32,12 +31,24 @@ FAKE_AXES = ("pt", "eta")
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """One plot: ``plots/<name>.png``, title and caption in the report, and its drawing in a colour scheme."""
+    """One plot of the report.
+
+    Attributes
+    ----------
+    name : str
+        ``plots/<name>.png``.
+    title, lead : str
+        Heading, and what is drawn in one sentence.
+    facts : tuple of (name, text)
+        Sample, cuts, matching, interval: what the numbers depend on.
+    draw : callable
+    """
 
     name: str
     title: str
-    caption: str
-    draw: Callable[[Theme], Figure]
+    lead: str
+    facts: tuple[tuple[str, str], ...]
+    draw: Callable[[], Figure]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,24 +118,36 @@ def _curve(
     return Plot(
         name=name,
         title=f"{'Efficiency' if is_efficiency else 'Fake tracks'} against {TITLES[axis]}",
-        caption=(
-            f"{key}: {own['definition'].split(' [')[0]}. Bins: {own['of']}. Sample: {sample_text(metrics)}. "
-            f"Cuts: {cuts} (the cut on the quantity of the axis is lifted). Matching: double majority. {INTERVAL}"
-            + _outside(own)
+        lead=f"{_capital(own['definition'].split(' [')[0])}.",
+        facts=(
+            ("rate", f"{key}, binned by the {own['of']}"),
+            ("sample", sample_text(metrics)),
+            ("cuts", f"{cuts}; no cut on the quantity of the axis"),
+            ("matching", "double majority"),
+            INTERVAL,
+            *_outside(own),
         ),
-        draw=lambda theme: curve_figure(
+        draw=lambda: curve_figure(
             rates,
             edges,
             x_label=label,
             y_label=y_label,
-            scale="log" if content["log"] else ("even" if axis == "vertex_radius" else "linear"),
+            scale=_scale(axis, content["log"]),
             y_range=config.y_range if is_efficiency else None,
-            theme=theme,
         ),
     )
 
 
-def _outside(curve: Mapping[str, Any]) -> str:
+def _scale(axis: str, log: bool) -> Scale:
+    by_name: dict[str, Scale] = {"vertex_radius": "even", "num_points": "whole"}
+    return "log" if log else by_name.get(axis, "linear")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _outside(curve: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Say what is not in any bin."""
     names = {"underflow": "below", "overflow": "above", "undefined": "without a value", "noise": "owned by noise"}
     parts = [
@@ -132,7 +155,7 @@ def _outside(curve: Mapping[str, Any]) -> str:
         for where, entry in curve["outside"].items()
         if entry["denominator"]
     ]
-    return f" Not drawn: {', '.join(parts)}." if parts else ""
+    return [("not drawn", ", ".join(parts))] if parts else []
 
 
 def scaled_axis(edges: list[float], unit: str, config: EvaluationConfig) -> tuple[list[float], str]:
@@ -153,17 +176,20 @@ def _scan(metrics: Mapping[str, Any], config: EvaluationConfig) -> Iterator[Plot
     }
     known = {key: text for key, text in rates.items() if scan["rows"] and key in scan["rows"][0]}
     best = scan["best"]
-    at = f" Best: eps {best['eps']:g}, min_samples {best['min_samples']} ({scan['objective']})." if best else ""
+    text = f"eps {best['eps']:g}, min_samples {best['min_samples']}, by {scan['objective']}" if best else "none"
     yield Plot(
         name="track_eff_dbscan_vs_eps",
         title="Working points of the clustering",
-        caption=(
-            f"Every point groups the same embedding again; efficiency and fakes by double majority, duplicates by "
-            f"purity50. Sample: {scan['num_events']:,} events, {metrics['choices']['hit_selection']}. "
-            f"Cuts: {scan['selection']}. {INTERVAL}{at}"
+        lead="The same embedding grouped again at every point.",
+        facts=(
+            ("rates", "efficiency and fake_per_track by double majority, duplicate_per_particle by purity50"),
+            ("sample", f"{scan['num_events']:,} events, {metrics['choices']['hit_selection']}"),
+            ("cuts", scan["selection"]),
+            INTERVAL,
+            ("best", text),
         ),
-        draw=lambda theme: scan_figure(
-            scan["rows"], known, working_point=scan["working_point"], y_range=config.y_range, theme=theme
+        draw=lambda: scan_figure(
+            scan["rows"], known, working_point=scan["working_point"], y_range=config.y_range,
         ),
     )
 
@@ -178,35 +204,38 @@ def _budget(metrics: Mapping[str, Any], config: EvaluationConfig) -> Iterator[Pl
         }
         for stage in budget["stages"]
     ]
-    text = (
-        "Share of target particles that could still be found after each stage, were everything after it perfect: a "
-        "double majority of the particle's hits is left (graphs: connected; grouping: in one valid track). Pale bars "
-        "show graphs along which nothing has to be found: they do not bound what follows. "
-        f"Sample: {sample_text(metrics)}. Cuts: {budget['selection']['text']}. {INTERVAL}"
-    )
+    facts = (("sample", sample_text(metrics)), ("cuts", budget["selection"]["text"]))
     yield Plot(
         name="loss_budget",
         title="Where particles are lost",
-        caption=text,
-        draw=lambda theme: budget_figure(stages, theme=theme),
+        lead="Particles that could still be found after each stage, were everything after it perfect.",
+        facts=(
+            ("can be found", "a double majority of the hits is left (graph: connected; grouping: in one valid track)"),
+            ("pale bars", "graphs along which nothing has to be found: they do not bound what follows"),
+            *facts,
+            INTERVAL,
+        ),
+        draw=lambda: budget_figure(stages),
     )
     for axis, content in budget["curves"].items():
         edges, unit = scaled_axis(content["edges"], content["unit"], config)
         yield Plot(
             name=f"loss_budget_{FILE_NAMES.get(axis, axis)}",
             title=f"Where particles are lost, against {TITLES[axis]}",
-            caption=(
-                f"{content['definition']}. Sample: {sample_text(metrics)}. Cuts: {budget['selection']['text']} (the "
-                f"cut on the quantity of the axis is lifted). Matching: double majority. {INTERVAL}"
+            lead="Particles that could still be found after each stage.",
+            facts=(
+                ("rate", content["definition"]),
+                *facts[:1],
+                ("cuts", f"{budget['selection']['text']}; no cut on the quantity of the axis"),
+                INTERVAL,
             ),
-            draw=lambda theme, content=content, edges=edges, axis=axis, unit=unit: curve_figure(  # type: ignore[misc]
+            draw=lambda content=content, edges=edges, axis=axis, unit=unit: curve_figure(  # type: ignore[misc]
                 content["stages"],
                 edges,
                 x_label=axis_label(axis, unit),
                 y_label="particles that can be found",
                 scale="log" if content["log"] else "linear",
                 y_range=config.y_range,
-                theme=theme,
             ),
         )
 
@@ -227,18 +256,19 @@ def _distributions(metrics: Mapping[str, Any]) -> Iterator[Plot]:
         yield Plot(
             name=file_name,
             title=title,
-            caption=(
-                f"{content['definition'].capitalize()}. Each outline sums to 1; the number of {entries} is in the "
-                f"legend. Dotted line: the majority that matching asks for. Sample: {sample_text(metrics)}. "
-                f"Cuts: {metrics['distributions']['selection']}."
+            lead=f"{_capital(content['definition'])}.",
+            facts=(
+                ("outlines", f"each sums to 1; in brackets the number of {entries}"),
+                ("dotted line", "the majority that matching asks for"),
+                ("sample", sample_text(metrics)),
+                ("cuts", metrics["distributions"]["selection"]),
             ),
-            draw=lambda theme, counts=counts, label=label, entries=entries: histogram_figure(  # type: ignore[misc]
+            draw=lambda counts=counts, label=label, entries=entries: histogram_figure(  # type: ignore[misc]
                 counts,
                 metrics["distributions"]["edges"],
                 x_label=label,
                 y_label=f"share of {entries}",
                 threshold=0.5,
-                theme=theme,
             ),
         )
 
@@ -254,9 +284,11 @@ def _timing(metrics: Mapping[str, Any]) -> Iterator[Plot]:
     yield Plot(
         name="inference_time",
         title="Time against size of the event",
-        caption=(
-            f"{timing['definition'].capitalize()}. Sample: {timing['num_events']:,} events. "
-            f"Hardware: {timing['hardware'] or 'not recorded'}."
+        lead="Wall time of each stage of the inference of an event.",
+        facts=(
+            ("stages", "as stored with the results; one may contain others; no reading and writing of files"),
+            ("sample", f"{timing['num_events']:,} events"),
+            ("hardware", timing["hardware"] or "not recorded"),
         ),
-        draw=lambda theme: timing_figure(timing["num_points"], stages, theme=theme),
+        draw=lambda: timing_figure(timing["num_points"], stages),
     )

@@ -34,6 +34,17 @@ class Opened:
     events: str | None = None
 
     @property
+    def truth_selected_input(self) -> bool:
+        """Whether the record says that truth chose the network's input."""
+        return bool(self.meta.get("truth_selected_input"))
+
+    @property
+    def input_cuts(self) -> str:
+        """Cuts on the network's input in words, empty where the record names none."""
+        cuts = str(self.meta.get("hard_cuts") or "").strip()
+        return "" if cuts in ("", "{}") else ", ".join(line.strip() for line in cuts.splitlines())
+
+    @property
     def has_embedding(self) -> bool:
         """Whether the first result holds an embedding."""
         first = next(iter(self.items), None)
@@ -77,7 +88,8 @@ def open_results(
     if isinstance(results, str | Path):
         from hitloom.data.results import open_results as open_folder
 
-        return open_folder(results, split)
+        stored = open_folder(results, split)
+        return Opened(name=stored.name, items=stored, meta=stored.meta, events=stored.events)
     if isinstance(results, Opened):
         return results
     items: Sequence[Result] = results if isinstance(results, Sequence) else list(results)
@@ -115,3 +127,30 @@ def _find(meta: Any, names: tuple[str, ...]) -> dict[str, Any] | None:
         if found is not None:
             return found
     return None
+
+
+def find_event(
+    results: str | Path | Opened | Iterable[Result],
+    *,
+    events: str | Path | Iterable[Event] | None = None,
+    split: str | None = None,
+    event_id: int | None = None,
+) -> tuple[Event, Result]:
+    """Return one event and its result; the first when no id is given.
+
+    Raises
+    ------
+    DataError
+        When the event is not among the results; the message names some that are.
+    """
+    from hitloom.report.pairs import pairs_of
+
+    opened = open_results(results, split=split)
+    store = open_events(events if events is not None else opened.events, where=opened.name)
+    known: list[int] = []
+    for result in opened.items:
+        if event_id is None or result.event_id == event_id:
+            return next(pairs_of(store.items, [result]))
+        known.append(result.event_id)
+    shown = ", ".join(str(number) for number in known[:5]) + (", ..." if len(known) > 5 else "")
+    raise DataError(f"{opened.name}: no result of event {event_id}; there are {shown or 'none'}")

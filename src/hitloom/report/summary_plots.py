@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def scan_figure(
                 linestyle=dash,
                 linewidth=1.6 if number == solid else 1.1,
                 marker="o" if number == solid else None,
-                markersize=4.5,
+                markersize=3.8,
                 alpha=1.0 if number == solid else 0.75,
                 label=text if number == solid else None,
             )
@@ -71,23 +72,42 @@ def scan_figure(
             "working point",
             (working_point["eps"], 1.0),
             xycoords=("data", "axes fraction"),
-            xytext=(4, -11),
+            xytext=(4, -9),
             textcoords="offset points",
             color=theme.muted,
-            fontsize=8.5,
+            fontsize=7.5,
         )
     axes.set_ylim(*(y_range or (0, 1.04)))
     name_axes(axes, theme, "eps of DBSCAN (distance in the embedding)", "rate")
-    legend(axes, theme)
-    _dash_note(axes, theme, order)
+    legend(axes, theme, columnspacing=1.0)
+    if len(order) > 1:
+        _dash_legend(axes, theme, order)
     return figure
 
 
-def _dash_note(axes: Axes, theme: Theme, order: Sequence[int]) -> None:
-    if len(order) > 1:
-        names = ("solid", "dashed", "dotted", "dash-dotted", "long dashes")
-        text = "min_samples: " + ", ".join(f"{number} {name}" for number, name in zip(order, names, strict=False))
-        axes.text(0.995, 0.5, text, transform=axes.transAxes, ha="right", color=theme.muted, fontsize=8.5)
+def _dash_legend(axes: Axes, theme: Theme, order: Sequence[int]) -> None:
+    """Say below the axes which dash is which min_samples."""
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=theme.muted, linewidth=1.2, linestyle=dash, label=f"min_samples {number}")
+        for number, dash in zip(order, DASHES, strict=False)
+    ]
+    rates = axes.get_legend()
+    if rates is not None:
+        axes.add_artist(rates)
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.075),
+        ncols=len(handles),
+        frameon=False,
+        fontsize=8,
+        labelcolor=theme.muted,
+        handlelength=2.6,
+        borderaxespad=0.2,
+        columnspacing=1.0,
+    )
 
 
 def timing_figure(
@@ -110,7 +130,7 @@ def timing_figure(
         axes.scatter(
             np.asarray(num_points)[here],
             seconds[here],
-            s=26 if name == "total" else 18,
+            s=20 if name == "total" else 14,
             color=SERIES[index] if index < len(SERIES) else theme.muted,
             marker="o" if name == "total" else "D",
             linewidths=0,
@@ -121,7 +141,7 @@ def timing_figure(
         message(axes, theme, "no times were stored with these results")
     elif axes.get_legend_handles_labels()[0]:
         axes.set_ylim(bottom=0)
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.06 * max([*num_points, 1]))
     name_axes(axes, theme, "points of the event", "wall time [s]")
     legend(axes, theme, ncols=2)
     return figure
@@ -136,7 +156,7 @@ def budget_figure(stages: Sequence[Mapping[str, Any]], *, theme: Theme = LIGHT) 
         In order: ``label``, ``value`` and ``interval`` of a proportion, all with the same denominator, and
         ``bounding``: whether what is lost here is lost for good.
     """
-    figure, (axes,) = canvas(theme, size=(SIZE[0], max(2.2, 0.55 * len(stages) + 1.0)))
+    figure, (axes,) = canvas(theme, size=(SIZE[0], max(2.0, 0.5 * len(stages) + 0.8)))
     values = [math.nan if stage["value"] is None else stage["value"] for stage in stages]
     before = 1.0
     for row, (stage, value) in enumerate(zip(stages, values, strict=True)):
@@ -147,12 +167,12 @@ def budget_figure(stages: Sequence[Mapping[str, Any]], *, theme: Theme = LIGHT) 
         lost = ""
         if bounding and before > value:
             axes.barh(row, before - value, left=value, height=0.62, color=STATUS["fake"], alpha=0.6, zorder=2)
-            lost = f", lost here {before - value:.1%}"
+            lost = f"\nlost here {before - value:.1%}"
         low, high = stage["interval"] or (value, value)
         axes.errorbar(value, row, xerr=[[value - low], [high - value]], color=theme.text, linewidth=1.2, zorder=3)
-        axes.text(1.03, row, f"{value:.1%}{lost}", va="center", color=theme.text, fontsize=9)
+        axes.text(1.03, row, f"{value:.1%}{lost}", va="center", color=theme.text, fontsize=8)
         before = value if bounding else before
-    axes.set_yticks(range(len(stages)), [stage["label"] for stage in stages], color=theme.text, fontsize=9)
+    axes.set_yticks(range(len(stages)), [textwrap.fill(stage["label"], 22) for stage in stages], color=theme.text)
     axes.set_ylim(len(stages) - 0.4, -0.6)
     axes.set_xlim(0, 1.0)
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])

@@ -10,8 +10,8 @@ import numpy as np
 
 TOTAL = "total"
 DEFINITION = (
-    "wall seconds of each stage of the inference of one event as stored with the results; total = sum of the stages "
-    "of the event; reading and writing of files not included"
+    "wall seconds of each stage of the inference of one event, as stored with the results; a stage may contain others; "
+    "total as stored, else the sum of the stages; reading and writing of files not included"
 )
 
 
@@ -33,7 +33,7 @@ def timing_of(metrics: Mapping[str, Any], hardware: str | None) -> dict[str, Any
     for _, times in timed:
         names += [name for name in times if name not in names and name != TOTAL]
     seconds = {name: [times.get(name, math.nan) for _, times in timed] for name in names}
-    seconds[TOTAL] = [sum(value for name, value in times.items() if name != TOTAL) for _, times in timed]
+    seconds[TOTAL] = [times.get(TOTAL, sum(times.values())) for _, times in timed]
     return {
         "definition": DEFINITION,
         "hardware": hardware,
