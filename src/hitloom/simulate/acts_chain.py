@@ -7,6 +7,7 @@ memory, without files, in one thread. Legend: P particles, H crossings.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from hitloom.errors import HitloomError, require_extra
 from hitloom.simulate.acts_io import HITS_OUT, PARTICLES_IN, PARTICLES_OUT, collector, input_rows, particle_source
 from hitloom.simulate.field import acts_field
+from hitloom.simulate.material import MaterialTable, material_table
 from hitloom.simulate.modules import ModuleTable, module_table
 from hitloom.simulate.particles import ParticleTable
 
@@ -54,25 +56,28 @@ class Crossings:
         return self.select(np.sort(by_module[first]))
 
 
+@lru_cache(maxsize=1)
+def _detector() -> tuple[Any, Any, ModuleTable, MaterialTable]:
+    """Return detector, tracking geometry, modules and material; the same for every configuration, so built once."""
+    import acts
+    import acts.examples
+
+    settings = acts.examples.GenericDetector.Config()
+    for name in ("logLevel", "surfaceLogLevel", "layerLogLevel", "volumeLogLevel"):
+        setattr(settings, name, acts.logging.FATAL)
+    detector = acts.examples.GenericDetector(settings)
+    geometry = detector.trackingGeometry()
+    return detector, geometry, module_table(geometry=geometry), material_table(geometry=geometry)
+
+
 class Chain:
     """Geometry and field, built once; :meth:`run` simulates the particles of one event."""
 
     def __init__(self, *, config: TrackerConfig) -> None:
         require_extra("acts", "sim")
-        import acts
-        import acts.examples
-
-        from hitloom.simulate.material import material_table
-
         self.config = config
-        settings = acts.examples.GenericDetector.Config()
-        for name in ("logLevel", "surfaceLogLevel", "layerLogLevel", "volumeLogLevel"):
-            setattr(settings, name, acts.logging.FATAL)
-        self._detector = acts.examples.GenericDetector(settings)
-        self._geometry = self._detector.trackingGeometry()
+        self._detector, self._geometry, self.modules, self._material = _detector()
         self._field = acts_field(config=config)
-        self.modules: ModuleTable = module_table(geometry=self._geometry)
-        self._material = material_table(geometry=self._geometry)
 
     def run(self, *, particles: ParticleTable, seed: int) -> tuple[ParticleTable, Crossings]:
         """Follow ``particles`` through the detector.

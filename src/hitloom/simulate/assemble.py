@@ -10,8 +10,11 @@ import warnings
 import numpy as np
 import torch
 
+from hitloom.data.features import CELL_FEATURES, POSITION_FEATURES, cell_shape_features, position_features
+from hitloom.data.truth_edges import module_key, modulewise_edges, vertex_distance
 from hitloom.errors import DataError
 from hitloom.event import Event
+from hitloom.metrics.weights import hit_weights
 from hitloom.simulate.acts_chain import Crossings
 from hitloom.simulate.digitise import Cells, make_cells, measured_local
 from hitloom.simulate.modules import ModuleTable
@@ -101,8 +104,6 @@ def _check_inside(modules: ModuleTable, rows: np.ndarray, local: np.ndarray) -> 
 
 
 def _add_points(event: Event, *, modules: ModuleTable, rows: np.ndarray, measured: np.ndarray, cells: Cells) -> None:
-    from hitloom.simulate._pending import CELL_FEATURES, POSITION_FEATURES, cell_shape_features, position_features
-
     event.pos = _float(measured)
     shape = cell_shape_features(
         point_index=cells.hit,
@@ -141,13 +142,10 @@ def _add_objects(event: Event, table: ParticleTable, num_hits: np.ndarray) -> No
 
 
 def _add_truth(event: Event) -> None:
-    from hitloom.metrics.weights import hit_weights
-    from hitloom.simulate._pending import modulewise_edges
-
     index = event.object_index.numpy()
-    vertex = event.object_vertex.numpy()[np.maximum(index, 0)] if event.num_objects else np.zeros((len(index), 3))
-    distance = np.linalg.norm(event.truth_pos.numpy().astype(np.float64) - vertex, axis=1)
-    event.truth_edge_index = _int(modulewise_edges(distance, index))
+    key = module_key(event.volume.numpy(), event.layer.numpy(), event.module.numpy())
+    distance = vertex_distance(event.truth_pos.numpy(), index, event.object_vertex.numpy())
+    event.truth_edge_index = _int(modulewise_edges(index, key, distance))
     with warnings.catch_warnings():
         # particles with more than 20 hits exist (they turn in the field); the score gives the hits beyond 0
         warnings.filterwarnings("ignore", message="hits from place 20 on")

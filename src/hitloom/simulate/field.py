@@ -12,6 +12,7 @@ off the axis it breaks div B = 0 and is 4 to 10 % low.
 from __future__ import annotations
 
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +63,15 @@ def acts_field(*, config: TrackerConfig) -> Any:
 
     if config.field == "constant":
         return acts.ConstantBField(acts.Vector3(0.0, 0.0, config.field_tesla * acts.UnitConstants.T))
+    return _solenoid_map(config.field_tesla)
+
+
+@lru_cache(maxsize=2)
+def _solenoid_map(field_tesla: float) -> Any:
+    import acts
+
     z, r = np.meshgrid(np.arange(-_MAX_Z, _MAX_Z + 1, _STEP), np.arange(0.0, _MAX_R + 1, _STEP), indexing="ij")
-    radial, axial = solenoid_field(np.minimum(r, _INSIDE), z, field_tesla=config.field_tesla)
+    radial, axial = solenoid_field(np.minimum(r, _INSIDE), z, field_tesla=field_tesla)
     # ACTS takes maps from files only: lines of r, z, Br, Bz, with r running fastest
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "solenoid.txt"

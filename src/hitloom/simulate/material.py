@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,15 @@ class MaterialTable:
         return np.where(known, self.thickness[rows] / np.maximum(cosine, 0.02), 0.0)
 
 
+@lru_cache(maxsize=256)
+def _thickness(text: str) -> float:
+    """Return the thickness in interaction lengths from the ACTS description of a homogeneous slab."""
+    length, thickness = (re.search(rf"\b{name}{_NUMBER}", text) for name in ("l0", "t"))
+    if length is None or thickness is None:
+        raise HitloomError("the ACTS material description changed; this version of pyacts is not supported")
+    return float(thickness[1]) / float(length[1])
+
+
 def material_table(*, geometry: Any) -> MaterialTable:
     """Read every surface with homogeneous material of an ACTS tracking geometry."""
     import acts
@@ -48,15 +58,12 @@ def material_table(*, geometry: Any) -> MaterialTable:
     context = acts.GeometryContext.dangerouslyDefaultConstruct()
     rows = []
     for surface in geometry.extractMaterialSurfaces():
-        text = surface.surfaceMaterial.toString()
-        length, thickness = (re.search(rf"\b{name}{_NUMBER}", text) for name in ("l0", "t"))
-        if length is None or thickness is None:
-            raise HitloomError("the ACTS material description changed; this version of pyacts is not supported")
+        thickness = _thickness(surface.surfaceMaterial.toString())
         kind = str(surface.type)
         shape = _CYLINDER if "Cylinder" in kind else _DISC if "Disc" in kind else _PLANE
         rotation = surface.localToGlobalTransform(context).rotation
         normal = [0.0, 0.0, 1.0] if shape == _DISC else [rotation[i, 2] for i in range(3)]
-        rows.append((surface.geometryId.value, float(thickness[1]) / float(length[1]), shape, normal))
+        rows.append((surface.geometryId.value, thickness, shape, normal))
     rows.sort(key=lambda row: row[0])
     return MaterialTable(
         geometry_id=np.array([row[0] for row in rows], dtype=np.int64),

@@ -38,14 +38,14 @@ def make_noise(
     donor_volume = modules.volume[donor_rows]
     num_u, num_v = num_channels(modules)
     pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
-    for value in volumes:
-        mine = np.flatnonzero(volume == value)
-        of_volume = np.flatnonzero(modules.volume == value)
+    for code in volumes:
+        mine = np.flatnonzero(volume == code)
+        of_volume = np.flatnonzero(modules.volume == code)
         rows[mine] = rng.choice(of_volume, size=len(mine))
-        candidates = np.flatnonzero(donor_volume == value)
+        candidates = np.flatnonzero(donor_volume == code)
         u0, v0 = _place(modules, rows[mine], rng)
         if len(candidates) == 0:
-            readout = READOUT[int(value)]
+            readout = READOUT[int(code)]
             signal = readout.thickness * readout.depth_factor if readout.is_pixel else 1.0
             pieces.append((mine, u0, v0, np.full(len(mine), signal)))
             continue
@@ -57,9 +57,9 @@ def make_noise(
         ch1 = _moved(donors.ch1[cell], owner, sizes, v0, num_v[rows[mine]])
         keep = (ch0 < num_u[rows[mine]][owner]) & (ch1 < num_v[rows[mine]][owner])
         pieces.append((mine[owner][keep], ch0[keep], ch1[keep], donors.value[cell][keep]))
-    hit, ch0, ch1, signal = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    hit, ch0, ch1, value = (np.concatenate(column) for column in zip(*pieces, strict=True))
     order = np.argsort(hit, kind="stable")
-    return rows, Cells(hit=hit[order], ch0=ch0[order], ch1=ch1[order], value=signal[order])
+    return rows, Cells(hit=hit[order], ch0=ch0[order], ch1=ch1[order], value=value[order])
 
 
 def _place(modules: ModuleTable, rows: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

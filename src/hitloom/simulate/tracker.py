@@ -155,9 +155,16 @@ def _workshop(config: TrackerConfig) -> tuple[Any, Any, Any]:
 
 
 def _provenance(config: TrackerConfig, *, seed: int) -> dict[str, Any]:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
     from hitloom._version import __version__
+
+    versions: dict[str, str | None] = {"hitloom": __version__}
+    for package in ("pythia8mc", "pyacts"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None  # the gun needs no Pythia
 
     settings = config.model_dump(mode="json")
     settings["detectors"] = config.detectors.name if config.detectors is not None else None
@@ -165,7 +172,7 @@ def _provenance(config: TrackerConfig, *, seed: int) -> dict[str, Any]:
         "simulation": "tracker",
         "config": settings,
         "seed": seed,
-        "versions": {"hitloom": __version__, "pythia8mc": version("pythia8mc"), "pyacts": version("pyacts")},
+        "versions": versions,
     }
 
 
