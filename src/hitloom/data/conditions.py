@@ -14,8 +14,9 @@ value                       the quantity must be
 ==========================  ===================================================
 
 A quantity is a field of one number per point or object (``layer``, ``object_pt``), a feature by its name (``r``),
-``object_vertex_radius``, or EggNet's name for one (``hit_particle_pt``, ``hit_r``). Noise fails every condition on a
-property of an object, whatever the operator. Shape letters: N points, K objects.
+``object_vertex_radius``, ``object_generation`` (of TrackML ids; 0 = primary), or EggNet's name for one
+(``hit_particle_pt``, ``hit_r``). Noise fails every condition on a property of an object, whatever the operator.
+Shape letters: N points, K objects.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ _ALIASES = {
 _TRUTH_POINT = ("object_index", "point_weight")
 _DERIVED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "object_vertex_radius": ("object_vertex", lambda vertex: torch.hypot(vertex[:, 0], vertex[:, 1])),
+    # bits 24 to 35 of a TrackML particle id; 0 = primary
+    "object_generation": ("object_id", lambda ids: (ids >> 24) & 0xFFF),
 }
 _OPERATORS = ("is", "is_not", "in", "not_in", "within", "not_within")
 

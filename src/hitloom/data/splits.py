@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,19 +92,23 @@ def divide(
     *,
     fractions: Sequence[float] | None = None,
     counts: Sequence[int] | None = None,
+    lists: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
 ) -> NDArray[np.str_]:
-    """Return (B,) the split of each event, by counts when given, else by fractions (0.8, 0.1, 0.1).
+    """Return (B,) the split of each event, by lists of ids or counts when given, else by fractions (0.8, 0.1, 0.1).
 
     Raises
     ------
     DataError
-        When both are given, or one is impossible.
+        When more than one is given, or one is impossible.
     """
+    if sum(given is not None for given in (fractions, counts, lists)) > 1:
+        raise DataError("split: fractions, counts or lists were wanted, not several of them")
     if counts is not None:
-        if fractions is not None:
-            raise DataError("split: fractions or counts were wanted, not both")
         return take_split(event_ids, counts, seed)
+    if lists is not None:
+        place = {int(event_id): name for name in SPLITS for event_id in lists.get(name, ())}
+        return np.array([place.get(int(event_id), "") for event_id in np.ravel(event_ids)], dtype="<U5")
     return assign_split(event_ids, DEFAULT_FRACTIONS if fractions is None else fractions, seed)
 
 
@@ -114,11 +118,23 @@ def check_split_name(name: str) -> None:
         raise DataError(f"unknown split '{name}'.{nearest(name, SPLITS)}")
 
 
-def write_splits(path: Path, *, fractions: Sequence[float] | None, counts: Sequence[int] | None, seed: int) -> None:
-    """Record how a store is divided, as JSON, atomically."""
+def write_splits(
+    path: Path,
+    *,
+    fractions: Sequence[float] | None = None,
+    counts: Sequence[int] | None = None,
+    lists: Mapping[str, Sequence[int]] | None = None,
+    seed: int = 0,
+) -> None:
+    """Record how a store is divided, as JSON, atomically; one of fractions, counts and lists of event ids."""
     record: dict[str, Any] = {"seed": seed}
-    record |= {"counts": [int(count) for count in counts]} if counts is not None else {}
-    record |= {"fractions": [float(part) for part in fractions]} if fractions is not None else {}
+    if counts is not None:
+        record["counts"] = [int(count) for count in counts]
+    if fractions is not None:
+        record["fractions"] = [float(part) for part in fractions]
+    if lists is not None:
+        record["lists"] = {name: [int(event_id) for event_id in lists[name]] for name in SPLITS if name in lists}
+    divide([], **record)
     with atomic_file(path) as part:
         part.write_text(json.dumps(record) + "\n", encoding="utf-8")
 
@@ -137,6 +153,6 @@ def read_splits(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot read the split: {reason(error)}; mend: hitloom data split again") from None
-    if not isinstance(record, dict) or not set(record) <= {"seed", "counts", "fractions"}:
+    if not isinstance(record, dict) or not set(record) <= {"seed", "counts", "fractions", "lists"}:
         raise DataError(f"{path}: not the record of a split; mend: hitloom data split again")
     return record

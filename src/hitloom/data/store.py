@@ -167,15 +167,15 @@ class EventStore(Sequence[Event]):
             When the split or the division is not valid.
         """
         check_split_name(split)
+        plan: dict[str, Any] = {"fractions": fractions, "counts": counts}
         if fractions is None and counts is None:
-            recorded = self.recorded_split()
-            fractions, counts = recorded.get("fractions"), recorded.get("counts")
-            seed = recorded.get("seed", 0) if seed is None else seed
-        assigned = divide(self.event_ids, fractions=fractions, counts=counts, seed=seed or 0)
+            plan = self.recorded_split()
+        plan["seed"] = plan.get("seed", 0) if seed is None else seed
+        assigned = divide(self.event_ids, **plan)
         return [int(row) for row in np.flatnonzero(assigned == split)]
 
     def recorded_split(self) -> dict[str, Any]:
-        """Return the division that ``hitloom data split`` recorded: seed and fractions or counts; else empty."""
+        """Return the division that ``hitloom data split`` recorded: seed and fractions, counts or lists; else empty."""
         return read_splits(self.path / SPLITS_FILE)
 
     def _check_field(self, name: str) -> None:

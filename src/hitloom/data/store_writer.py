@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hitloom.data.files import refuse_existing, replace_folder, temporary_name
+from hitloom.data.splits import write_splits
 from hitloom.data.store_schema import SIZES, schema_of, table_of
 from hitloom.errors import DataError
 from hitloom.event import Event
@@ -105,6 +107,12 @@ class EventWriter:
         self._shard.write_table(table)
         self._ids.add(event_id)
         self.num_events += 1
+
+    def record_split(self, lists: Mapping[str, Sequence[int]]) -> None:
+        """Record which event ids belong to train, val and test, where the source has decided it."""
+        if self._part is None:
+            raise DataError(f"{self.path}: the writer is not open; mend: with EventWriter(...) as writer")
+        write_splits(self._part / SPLITS_FILE, lists=lists)
 
     def _next_shard(self, path: Path) -> None:
         if self._shard is not None:

@@ -1,0 +1,169 @@
+"""``hitloom data``: convert, inspect and split events."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Convert, inspect and split events.")
+
+
+class Source(StrEnum):
+    """Formats that can be read."""
+
+    trackml = "trackml"
+    pyg = "pyg"
+    store = "store"
+
+
+class Target(StrEnum):
+    """Formats that can be written."""
+
+    store = "store"
+    trackml = "trackml"
+    pyg = "pyg"
+
+
+class Subset(StrEnum):
+    """Parts of the TrackML detector."""
+
+    all = "all"
+    pixel = "pixel"
+    barrel = "barrel"
+
+
+@app.callback()
+def _group() -> None:
+    """Convert, inspect and split events."""
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="Folder, zip archive, event prefix, or event store.")],
+    store: Annotated[Path, typer.Argument(help="Where to write; must not exist.")],
+    format_: Annotated[
+        Source | None, typer.Option("--format", "-f", help="Format of the source; default: recognised.")
+    ] = None,
+    to: Annotated[Target, typer.Option("--to", help="Format to write.")] = Target.store,
+    detectors: Annotated[
+        Path | None, typer.Option(help="TrackML detectors.csv; default: the one beside or above the events.")
+    ] = None,
+    skip: Annotated[int, typer.Option(min=0, help="Leave out so many events at the front.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
+    subset: Annotated[Subset, typer.Option(help="Part of the TrackML detector.")] = Subset.all,
+    unit: Annotated[str, typer.Option(help="Unit of momenta in .pyg files: GeV, or MeV (ITk).")] = "GeV",
+    extra_features: Annotated[bool, typer.Option("--extra-features", help="Add signed and safe features.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier conversion wrote.")] = False,
+) -> None:
+    """Convert TrackML CSV or EggNet .pyg files into an event store, or a store into one of them (--to)."""
+    from hitloom.data.convert import convert as run
+
+    number = run(
+        source,
+        store,
+        source_format=None if format_ is None else format_.value,
+        target_format=to.value,
+        detectors=detectors,
+        skip=skip,
+        limit=limit,
+        subset=subset.value,
+        unit=unit,
+        extra_features=extra_features,
+        overwrite=overwrite,
+        tick=_progress,
+    )
+    typer.echo(f"{number} events written to {store}")
+
+
+@app.command()
+def inspect(
+    store: Annotated[Path, typer.Argument(help="Event store.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what an event store holds."""
+    from hitloom.data.store import EventStore
+    from hitloom.data.summary import summarise
+
+    record = summarise(EventStore(store))
+    if as_json:
+        typer.echo(json.dumps(record, indent=2))
+    else:
+        _print_tables(record)
+
+
+@app.command()
+def split(
+    store: Annotated[Path, typer.Argument(help="Event store.")],
+    fractions: Annotated[
+        tuple[float, float, float] | None, typer.Option(help="Shares of train, val, test, for example 0.8 0.1 0.1.")
+    ] = None,
+    counts: Annotated[
+        tuple[int, int, int] | None, typer.Option(help="Events of train, val, test, for example 2000 400 200.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Another seed gives another division.")] = 0,
+) -> None:
+    """Record in the store how it is divided into train, val and test, by a hash of seed and event id."""
+    from hitloom.data.splits import DEFAULT_FRACTIONS, SPLITS, write_splits
+    from hitloom.data.store import EventStore
+    from hitloom.data.store_writer import SPLITS_FILE
+    from hitloom.errors import DataError
+
+    opened = EventStore(store)
+    if not opened.path.is_dir():
+        raise DataError(f"{store}: a split can only be recorded in a store that is a folder, not in a single file")
+    if fractions is not None and counts is not None:
+        raise DataError("split: --fractions or --counts was wanted, not both")
+    if counts is None:
+        fractions = fractions or DEFAULT_FRACTIONS
+    numbers = {name: len(opened.indices(name, fractions=fractions, counts=counts, seed=seed)) for name in SPLITS}
+    write_splits(opened.path / SPLITS_FILE, fractions=fractions, counts=counts, seed=seed)
+    rest = len(opened) - sum(numbers.values())
+    parts = [f"{name} {number}" for name, number in numbers.items()] + ([f"unused {rest}"] if rest else [])
+    typer.echo(f"{store}: {', '.join(parts)} (seed {seed})")
+
+
+def _progress(events: Iterable[Any], total: int | None) -> Iterator[Any]:
+    """Yield the events; a bar on a terminal, about ten lines elsewhere, both on stderr."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(events, total=total, description="events", console=Console(stderr=True), transient=True)
+        return
+    step = max(1, (total or 100) // 10)
+    for number, event in enumerate(events, 1):
+        yield event
+        if number % step == 0:
+            typer.echo(f"events: {number} of {total if total is not None else '?'}", err=True)
+
+
+def _print_tables(record: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    counts = Table(title=record["store"], title_justify="left", show_header=False)
+    for name, meaning in record["definitions"].items():
+        value = record[name]
+        counts.add_row(name, "unknown" if value is None else f"{value:,}", meaning)
+    console.print(counts)
+    sizes, splits = record["points_per_event"], record["splits"]
+    console.print(f"counts of objects from {record['counts_from']}", highlight=False)
+    console.print(f"points per event: {sizes['min']} to {sizes['max']}, median {sizes['median']:g}", highlight=False)
+    console.print(
+        f"split: train {splits['train']}, val {splits['val']}, test {splits['test']} ({splits['rule']})",
+        highlight=False,
+    )
+    console.print(f"features: {', '.join(record['features']) or 'none'}", highlight=False)
+    fields = Table("field", "shape", "dtype", "unit", "meaning")
+    for name, field in record["fields"].items():
+        fields.add_row(name, field["shape"], field["dtype"], field["unit"] or "-", field["meaning"])
+    console.print(fields)
+    console.print(f"provenance: {json.dumps(record['provenance'])}", highlight=False, markup=False)
+    console.print(f"fingerprint: {record['fingerprint']}", highlight=False)
