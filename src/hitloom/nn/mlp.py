@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hitloom.errors import ConfigError, nearest
+from hitloom.nn.fused import norm_silu
 from hitloom.nn.norm import MaskedBatchNorm, PlainLayerNorm
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -78,6 +79,7 @@ class MLP(nn.Module):
         self.activation = make_activation(activation)
         self.output_activation = make_activation(output_activation)
         self.row_wise = not batchnorm or num_layers == 1
+        self.fusible = layernorm and not batchnorm and activation == "SiLU"
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Apply all layers; ``mask`` (...) bool says which rows count in batch statistics."""
@@ -87,9 +89,13 @@ class MLP(nn.Module):
         """Go on from the output of the first Linear to the output of the last one, before the output activation."""
         value = first
         for norms, linear in zip(self.norms, self.linears[1:], strict=True):
-            for norm in norms:  # type: ignore[attr-defined]
-                value = norm(value, mask)
-            value = linear(self.activation(value))
+            if self.fusible:
+                value = norm_silu(value)
+            else:
+                for norm in norms:  # type: ignore[attr-defined]
+                    value = norm(value, mask)
+                value = self.activation(value)
+            value = linear(value)
         return value
 
     def split_first(self, widths: Sequence[int]) -> tuple[Tensor, ...]:

@@ -1,0 +1,78 @@
+"""The compiled passes against plain torch in double precision, values and gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from hitloom.nn.fused import attend, can_fuse, masked_softmax, norm_silu
+
+
+def plain_attend(raw: Tensor, mask: Tensor, saturated: bool) -> tuple[Tensor, Tensor]:
+    out = F.silu(raw)
+    logit = (out if saturated else raw)[..., -1]
+    weight = torch.where(mask, logit.exp(), 0.0)
+    weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-300)
+    return out[..., :-1], (weight[..., None] * out[..., :-1]).sum(1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 9), st.integers(1, 40), st.integers(0, 10**6), st.sampled_from([0.01, 1.0, 30.0]))
+def test_norm_silu_and_its_gradient(rows: int, width: int, seed: int, size: float):
+    generator = torch.Generator().manual_seed(seed)
+    x = (torch.randn(rows, width, generator=generator) * size + size).requires_grad_()
+    assert can_fuse(x)
+    grad = torch.randn(rows, width, generator=generator)
+    exact = x.detach().double().requires_grad_()
+    reference = F.silu(F.layer_norm(exact, (width,)))
+    torch.testing.assert_close(norm_silu(x).double(), reference, atol=3e-6, rtol=1e-5)
+    ours, theirs = (torch.autograd.grad(out, [leaf], grad.to(leaf.dtype))[0] for out, leaf in
+                    ((norm_silu(x), x), (reference, exact)))  # fmt: skip
+    torch.testing.assert_close(ours.double(), theirs, atol=1e-5 + 2e-5 / size, rtol=2e-4)
+
+
+@pytest.mark.parametrize("saturated", [True, False])
+@pytest.mark.parametrize("keep", [0.0, 0.6, 1.0])
+def test_attend_and_its_gradient(saturated: bool, keep: float):
+    generator = torch.Generator().manual_seed(5)
+    raw = (torch.randn(7, 4, 6, generator=generator) * 3).requires_grad_()
+    mask = torch.rand(7, 4, generator=generator) < keep
+    g_state, g_message = torch.randn(7, 4, 5, generator=generator), torch.randn(7, 5, generator=generator)
+    exact = raw.detach().double().requires_grad_()
+    ours, theirs = attend(raw, mask, saturated_logit=saturated), plain_attend(exact, mask, saturated)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a.double(), b, atol=2e-6, rtol=1e-5)
+    (a,) = torch.autograd.grad(ours, [raw], [g_state, g_message])
+    (b,) = torch.autograd.grad(theirs, [exact], [g_state.double(), g_message.double()])
+    torch.testing.assert_close(a.double(), b, atol=1e-5, rtol=1e-4)
+    into = torch.empty(7, 4, 5)
+    with torch.no_grad():
+        assert attend(raw, mask, saturated_logit=saturated, into=into)[0] is into
+    assert torch.equal(into, ours[0])
+
+
+def test_extreme_and_broken_values_behave_as_in_torch():
+    x = torch.tensor([[1e30, -1e30, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0], [float("nan"), 0.0, 1.0, 2.0]])
+    ours, theirs = norm_silu(x), F.silu(F.layer_norm(x, (4,)))
+    torch.testing.assert_close(ours[1], theirs[1])
+    assert ours[2].isnan().all()
+    assert theirs[2].isnan().all()
+    raw = torch.tensor([[[200.0, -200.0, 90.0], [1.0, 2.0, 500.0]]])
+    state, message = attend(raw, torch.ones(1, 2, dtype=torch.bool))
+    torch.testing.assert_close(state, F.silu(raw)[..., :-1])
+    torch.testing.assert_close(message, F.silu(raw)[:, 1, :-1])
+
+
+def test_half_precision_and_double_take_the_plain_path():
+    for dtype in (torch.bfloat16, torch.float64):
+        x = torch.randn(3, 8).to(dtype)
+        assert not can_fuse(x)
+        assert torch.equal(norm_silu(x), F.silu(F.layer_norm(x, (8,))))
+
+
+def test_masked_softmax_of_nothing_is_nothing():
+    assert torch.equal(masked_softmax(torch.randn(2, 3), torch.zeros(2, 3, dtype=torch.bool)), torch.zeros(2, 3))
