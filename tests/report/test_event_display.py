@@ -58,12 +58,14 @@ def test_fates_of_a_worked_example():
     assert view.track_status.tolist() == ["matched", "short", "fake"]
     assert view.particle_status.tolist() == ["found", "missed", "missed"]
     assert view.track_class().tolist() == [2, 1, ALWAYS]
-    assert view.ids()[0] == str(BIG) and view.ids()[4] == str(BIG - 1) and view.ids()[-1] == "noise"
+    assert view.ids()[0] == str(BIG)
+    assert view.ids()[4] == str(BIG - 1)
+    assert view.ids()[-1] == "noise"
     assert pt_class(np.array([0.5, 0.51, 1.0, 1.1, np.nan])).tolist() == [0, 1, 1, 2, 0]
 
 
 def test_points_of_the_figure_are_the_hits(toy):
-    event, result, view = toy
+    _event, result, view = toy
     for figure, copies in ((figure_3d(view), 1), (figure_2d(view), 2)):
         by_layer = {"hits": 0, "unassigned": 0}
         for trace in figure.data:
@@ -100,13 +102,15 @@ def test_threshold_buttons_keep_tracks_without_a_particle(toy):
             passes = step == 0 or trace.meta["pt"] >= step
             assert (shown is not False) == passes
     fakes = [trace for trace in figure.data if trace.meta["status"] == "fake"]
-    assert fakes and all(trace.meta["pt"] == ALWAYS for trace in fakes)
+    assert fakes
+    assert all(trace.meta["pt"] == ALWAYS for trace in fakes)
 
 
 def test_large_events_show_what_is_above_a_threshold(toy):
     view = toy[2]
     small = limit(view, 300)
-    assert small.num_hits < view.num_hits and "too large" in small.notes[0]
+    assert small.num_hits < view.num_hits
+    assert "too large" in small.notes[0]
     kept_class = small.hit_class()
     owner_class = np.append(pt_class(view.particle_pt), -1)[small.particle]
     assert (np.maximum(kept_class, owner_class) >= 1).all()
@@ -155,7 +159,8 @@ def test_a_result_is_joined_by_id_in_any_order(toy):
     assert np.array_equal(join(event, shuffled).labels, result.labels.numpy())
     part = Result(event_id=result.event_id, point_id=result.point_id[order[:50]], labels=result.labels[order[:50]])
     joined = join(event, part)
-    assert joined.in_input.sum() == 50 and (joined.labels[~joined.in_input] == -1).all()
+    assert joined.in_input.sum() == 50
+    assert (joined.labels[~joined.in_input] == -1).all()
 
 
 @pytest.mark.parametrize(
@@ -197,24 +202,28 @@ def test_noise_only_has_no_particle_in_the_key():
 
 def check_phoenix_event(event: dict) -> None:
     """The object rules of the Phoenix guide for hits and tracks."""
-    assert isinstance(event["event number"], int) and isinstance(event["run number"], int)
+    assert isinstance(event["event number"], int)
+    assert isinstance(event["run number"], int)
     for collection in event["Hits"].values():
         assert collection, "Phoenix reads type and colour from the first hit"
         for hit in collection:
-            assert hit["type"] == "Point" and len(hit["pos"]) == 3
+            assert hit["type"] == "Point"
+            assert len(hit["pos"]) == 3
             assert all(isinstance(value, float) for value in hit["pos"])
             int(hit["color"], 16)
             assert hit["color"] == collection[0]["color"]
-            assert isinstance(hit["hit_id"], str) and isinstance(hit["particle_id"], str)
+            assert isinstance(hit["hit_id"], str)
+            assert isinstance(hit["particle_id"], str)
     for collection in event["Tracks"].values():
         for track in collection:
-            assert len(track["pos"]) >= 3 and all(len(point) == 3 for point in track["pos"])
+            assert len(track["pos"]) >= 3
+            assert all(len(point) == 3 for point in track["pos"])
             int(track["color"], 16)
             assert isinstance(track["particle_id"], str)
 
 
 def test_phoenix_file_follows_the_format(toy, tmp_path):
-    event, result, view = toy
+    event, _result, view = toy
     path = write_phoenix([view], tmp_path / "event.json", run_number=7)
     content = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert list(content) == [f"Event {event.event_id}"]
@@ -234,7 +243,8 @@ def test_phoenix_momentum_is_in_mev_and_ids_are_exact():
     event = phoenix_event(view_of(*small_event()))
     check_phoenix_event(event)
     track = event["Tracks"]["True tracks: found"][0]
-    assert track["particle_id"] == str(BIG) and track["pT"] == pytest.approx(2000)
+    assert track["particle_id"] == str(BIG)
+    assert track["pT"] == pytest.approx(2000)
     assert "eta" not in track
 
 

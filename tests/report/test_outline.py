@@ -47,7 +47,8 @@ def test_a_layer_is_a_cylinder_or_a_disk_by_its_spread():
     found = surfaces(np.concatenate([barrel, disk, stray]), np.repeat([3, 1, 7], [40, 40, 1]))
     assert [surface.is_disk for surface in found] == [True, False]
     assert (found[0].r_min, found[0].r_max, found[0].z_min) == (40.0, 170.0, 700.0)
-    assert np.isclose(found[1].r_min, 50) and (found[1].z_min, found[1].z_max) == (-300.0, 200.0)
+    assert np.isclose(found[1].r_min, 50)
+    assert (found[1].z_min, found[1].z_max) == (-300.0, 200.0)
     ring = outline_3d(found)
     radii = np.hypot(ring[:, 0], ring[:, 1])
     assert set(np.round(radii[np.isfinite(radii)], 6)) == {40.0, 170.0, 50.0}
@@ -57,4 +58,5 @@ def test_a_layer_is_a_cylinder_or_a_disk_by_its_spread():
 
 def test_no_hits_no_outline():
     assert surfaces(np.empty((0, 3)), np.empty(0, dtype=np.int64)) == []
-    assert outline_3d([]).shape == (0, 3) and outline_xy([]).shape == outline_rz([]).shape == (0, 2)
+    assert outline_3d([]).shape == (0, 3)
+    assert outline_xy([]).shape == outline_rz([]).shape == (0, 2)

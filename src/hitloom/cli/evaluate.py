@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,7 +48,10 @@ def eval_command(
     from hitloom.report.summary_text import summary_lines
 
     split = chosen_split(results, split)
-    values = recorded_settings(results, split) | (load_yaml(config) if config is not None else {})
+    # What the results say of their input, the evaluation reads from them itself, for the baselines too.
+    recorded = recorded_settings(results, split)
+    values = {key: value for key, value in recorded.items() if key not in ("hit_selection", "truth_selected_input")}
+    values |= load_yaml(config) if config is not None else {}
     values = apply_overrides(values, set_ or [])
     values |= {name: value for name, value in (("eps", eps), ("min_samples", min_samples)) if value is not None}
     if not scan:
@@ -139,4 +142,3 @@ def _graphs_of(checkpoint: str) -> Callable[[Any], Sequence[Any]]:
         return [Graph(name=graph.name, edge_index=rows[graph.edge_index.cpu()]) for graph in scores.graphs]
 
     return graphs
-

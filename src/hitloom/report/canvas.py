@@ -55,11 +55,12 @@ def name_axes(axes: Axes, theme: Theme, x: str, y: str) -> None:
 
 
 def legend(axes: Axes, theme: Theme, **place: Any) -> None:
-    """Draw the legend above the axes on one line, or where ``place`` says."""
+    """Draw the legend above the axes in as many columns as fit, or where ``place`` says."""
     handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
-    columns = min(len(handles), 3)
+    widest = max(len(label) for label in labels) + 4
+    columns = max(1, min(len(handles), 3, 56 // widest))
     where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.005), "ncols": columns}
     where |= {"columnspacing": 1.4} | place
     axes.legend(

@@ -56,9 +56,7 @@ def view_of(event: Event, result: Result, *, min_hits: int = 3) -> EventView:
         particle_id=truth.object_id,
         particle_pt=unknown if truth.pt is None else truth.pt,
         particle_eta=unknown if truth.eta is None else truth.eta,
-        particle_vertex=(
-            event.object_vertex.cpu().numpy() if "object_vertex" in event else np.zeros((num_objects, 3))
-        ),
+        particle_vertex=(event.object_vertex.cpu().numpy() if "object_vertex" in event else np.zeros((num_objects, 3))),
         particle_status=particle_status,
         surfaces=tuple(surfaces(position, _surface_key(event))),
     )

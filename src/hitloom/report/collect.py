@@ -52,16 +52,17 @@ class Source:
     name : str
     results : re-iterable of Result
     working_point : WorkingPoint or None
-        Of the stored labels, when they are known to come from DBSCAN.
+        Of the labels to evaluate, when they are known to come from DBSCAN.
+    regroup : WorkingPoint or None
+        Group the embedding again at this point instead of taking the stored labels.
     hardware : str or None
         Where the inference ran.
-    num_expected : int or None
-        Events that the results should hold, when it is known.
     """
 
     name: str
     results: Iterable[Result]
     working_point: WorkingPoint | None = None
+    regroup: WorkingPoint | None = None
     hardware: str | None = None
 
 
@@ -130,7 +131,7 @@ def _pass(
     def counted() -> Iterator[tuple[int, dict[WorkingPoint, Any], EventTruth]]:
         number = 0
         for event, result in pairs_of(events, source.results):
-            joined, result = _labels(event, result, config)
+            joined, result = _labels(event, result, source.regroup)
             truth = truth_from_event(event)
             _count(parts, event, result, joined, truth, config, graphs)
             if display and not views and config.display_event in (None, result.event_id):
@@ -190,8 +191,10 @@ def _stages(
     event: Event, result: Result, joined: Joined, config: EvaluationConfig, graphs: GraphsOf | None
 ) -> list[Stage]:
     stages = [Stage(name="network input", present=joined.in_input)]
-    for graph in graphs(event) if graphs is not None else ():
-        stages.append(Stage(name=graph.name, edge_index=graph.edge_index.cpu().numpy(), bounding=False))
+    stages += [
+        Stage(name=graph.name, edge_index=graph.edge_index.cpu().numpy(), bounding=False)
+        for graph in (graphs(event) if graphs is not None else ())
+    ]
     if result.embedding is not None and config.knn_k is not None:
         from hitloom.ops.neighbours import knn
 
@@ -200,7 +203,7 @@ def _stages(
         rows = joined.rows[inside.numpy()]
         stages.append(
             Stage(
-                name=f"{config.knn_k} nearest neighbours in the embedding",
+                name=f"kNN of the embedding, k = {config.knn_k}",
                 edge_index=rows[edges],
                 num_neighbours=config.knn_k,
                 bounding=False,
@@ -209,14 +212,11 @@ def _stages(
     return [*stages, Stage(name="grouping", labels=joined.labels)]
 
 
-def _labels(event: Event, result: Result, config: EvaluationConfig) -> tuple[Joined, Result]:
-    """Return the joined labels: the stored ones, or those of the working point that the configuration asks for."""
+def _labels(event: Event, result: Result, point: WorkingPoint | None) -> tuple[Joined, Result]:
+    """Return the joined labels: the stored ones, or those of another working point."""
     joined = join(event, result)
-    if config.eps is None and config.min_samples is None:
+    if point is None:
         return joined, result
-    if config.eps is None or config.min_samples is None:
-        raise ConfigError("eps and min_samples: both were wanted for another working point, or none")
-    point = WorkingPoint(config.eps, config.min_samples)
     grid = Grid(eps=(point.eps,), min_samples=(point.min_samples,), stored=point)
     try:
         labels = labels_on_grid(result, joined, grid)[point]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, Literal
 
 import pydantic
@@ -26,7 +27,8 @@ class EvaluationConfig(Config):
         Own definition of the particles that count: quantity -> inclusive [low, high], for example
         ``{pt: [1, .inf], num_points: [3, .inf]}``; counted as preset ``own`` with every matching. Empty = none.
     eps, min_samples : float, int or None
-        Working point of DBSCAN. None = the labels stored with the results.
+        Another working point of DBSCAN, for which the stored embedding is grouped again; one alone keeps the other of
+        the stored labels. Both None = the stored labels.
     scan : bool
         Whether to scan ``eps_grid`` x ``min_samples_grid`` on the stored embedding.
     max_scan_events : int or None
@@ -69,12 +71,12 @@ class EvaluationConfig(Config):
         "hepattn",
     )
     targets: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    eps: float | None = Field(None, gt=0)
-    min_samples: int | None = Field(None, ge=1)
+    eps: float | None = Field(default=None, gt=0)
+    min_samples: int | None = Field(default=None, ge=1)
     scan: bool = True
     eps_grid: tuple[float, ...] = EPS_GRID
     min_samples_grid: tuple[int, ...] = (2, 3, 4, 5)
-    max_scan_events: int | None = Field(None, ge=1)
+    max_scan_events: int | None = Field(default=None, ge=1)
     pt_edges: tuple[float, ...] | None = None
     eta_edges: tuple[float, ...] | None = None
     axes: tuple[Literal["pt", "eta", "phi", "vertex_radius", "num_points"], ...] = (
@@ -89,12 +91,12 @@ class EvaluationConfig(Config):
     hit_selection: str = "all hits of the event"
     truth_selected_input: bool = False
     field_tesla: float | None = None
-    num_resamples: int = Field(1000, ge=1)
-    seed: int = Field(1, ge=0)
-    knn_k: int | None = Field(10, ge=1)
+    num_resamples: int = Field(default=1000, ge=1)
+    seed: int = Field(default=1, ge=0)
+    knn_k: int | None = Field(default=10, ge=1)
     display: bool = True
     display_event: int | None = None
-    max_display_hits: int = Field(12_000, ge=1)
+    max_display_hits: int = Field(default=12_000, ge=1)
 
     @pydantic.field_validator("targets", mode="before")
     @classmethod
@@ -107,7 +109,9 @@ class EvaluationConfig(Config):
             quantity = str(name).removeprefix("object_").removeprefix("hit_particle_")
             quantity = _ALIASES.get(quantity, quantity)
             if quantity not in ("pt", "eta", "abs_eta", "phi", "vertex_radius", "num_points"):
-                raise ValueError(f"unknown quantity '{name}'; wanted pt, eta, abs_eta, phi, vertex_radius or num_points")
+                raise ValueError(
+                    f"unknown quantity '{name}'; wanted pt, eta, abs_eta, phi, vertex_radius or num_points"
+                )
             result[quantity] = bounds
         return result
 
@@ -131,7 +135,7 @@ class EvaluationConfig(Config):
     @pydantic.field_validator("pt_edges", "eta_edges")
     @classmethod
     def _rising(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if value is not None and (len(value) < 2 or any(a >= b for a, b in zip(value, value[1:], strict=False))):
+        if value is not None and (len(value) < 2 or any(a >= b for a, b in pairwise(value))):
             raise ValueError("wanted at least two rising edges")
         return value
 

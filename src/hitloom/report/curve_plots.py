@@ -51,8 +51,12 @@ def curve_figure(
         None = 0 to 1.04, or above the highest bar for small rates.
     """
     figure, (upper, lower) = canvas(theme, size=(SIZE[0], SIZE[1] + 0.35), num_rows=2, heights=(3.6, 1.0))
-    drawn = {"even": list(range(len(edges))), "whole": [edge - 0.5 for edge in edges]}.get(scale, list(edges))
-    low, high = np.asarray(drawn[:-1], dtype=float), np.asarray(drawn[1:], dtype=float)
+    drawn = [float(edge) for edge in edges]
+    if scale == "even":
+        drawn = [float(number) for number in range(len(edges))]
+    elif scale == "whole":
+        drawn = [edge - 0.5 for edge in drawn]
+    low, high = np.array(drawn[:-1]), np.array(drawn[1:])
     by_geometry = scale == "log"
     middle = np.sqrt(low * high) if by_geometry else (low + high) / 2
     num_drawn = 0

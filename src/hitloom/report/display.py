@@ -173,7 +173,7 @@ def _trace(kind: Any, part: _Part, coordinates: dict[str, Any]) -> Any:
         **coordinates,
         **style,
         name=part.name,
-        **({"hoverinfo": "skip"} if part.is_line else {"text": part.text.tolist(), "hoverinfo": "text"}),
+        **({"hoverinfo": "skip"} if part.text is None else {"text": part.text.tolist(), "hoverinfo": "text"}),
         connectgaps=False,
         legendgroup=part.name,
         visible="legendonly" if part.layer in HIDDEN_AT_FIRST else True,

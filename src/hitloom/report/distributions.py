@@ -15,7 +15,7 @@ from hitloom.metrics.truth import EventTruth
 
 EDGES = tuple(round(0.05 * step, 2) for step in range(21))
 DEFINITIONS = {
-    "track_purity": "largest share of the hits of a valid track that one particle owns, n_cp / n_c; the last bin holds 1",
+    "track_purity": "largest share of a valid track's hits that one particle owns, n_cp / n_c; the last bin holds 1",
     "track_efficiency": (
         "largest share of a target particle's hits that one valid track holds, n_cp / n_p (0 where no valid track has "
         "a hit of it); the last bin holds 1"

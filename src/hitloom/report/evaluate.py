@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hitloom._version import __version__
+from hitloom.errors import ConfigError
 from hitloom.event import Event
 from hitloom.metrics.compare import compare
 from hitloom.metrics.scan import WorkingPoint
@@ -83,7 +84,7 @@ def evaluate_results(
     for name, given in (baselines or {}).items():
         other = open_results(given, split=split, name=name)
         own, _ = collect(
-            _source(other, settings, override=False),
+            _source(other, _for_baseline(settings)),
             store.items,
             _with_record(_for_baseline(config or EvaluationConfig()), other),
             scan=False,
@@ -92,9 +93,7 @@ def evaluate_results(
         own["headline"] = headline_of(own, preset=HEADLINE[0], target=HEADLINE[1])
         own["provenance"] = {"results": other.name, "meta": other.meta}
         metrics["baselines"][name] = own
-        metrics["comparisons"][name] = compare(
-            own, metrics, num_resamples=settings.num_resamples, seed=settings.seed
-        )
+        metrics["comparisons"][name] = compare(own, metrics, num_resamples=settings.num_resamples, seed=settings.seed)
     metrics["provenance"] = _provenance(opened, store.name, split, settings)
     ordered = _ordered(metrics)
     if output is not None:
@@ -104,11 +103,24 @@ def evaluate_results(
     return ordered
 
 
-def _source(opened: Opened, config: EvaluationConfig, *, override: bool = True) -> Source:
-    point = opened.working_point
-    if override and config.eps is not None and config.min_samples is not None:
-        point = WorkingPoint(config.eps, config.min_samples)
-    return Source(name=opened.name, results=opened.items, working_point=point, hardware=opened.hardware)
+def _source(opened: Opened, config: EvaluationConfig) -> Source:
+    stored = opened.working_point
+    wanted = None
+    if config.eps is not None or config.min_samples is not None:
+        eps = config.eps if config.eps is not None else stored and stored.eps
+        number = config.min_samples if config.min_samples is not None else stored and stored.min_samples
+        if eps is None or number is None:
+            raise ConfigError(
+                f"{opened.name}: the results do not record how they were grouped; mend: give both eps and min_samples"
+            )
+        wanted = WorkingPoint(eps, number)
+    return Source(
+        name=opened.name,
+        results=opened.items,
+        working_point=wanted or stored,
+        regroup=None if wanted == stored else wanted,
+        hardware=opened.hardware,
+    )
 
 
 def _with_record(config: EvaluationConfig, opened: Opened) -> EvaluationConfig:
@@ -160,5 +172,3 @@ def _ordered(metrics: Mapping[str, Any]) -> dict[str, Any]:
     first = [name for name in (*versions, *_ORDER) if name in metrics]
     middle = [name for name in metrics if name not in (*first, *last)]
     return {name: metrics[name] for name in (*first, *middle, *(name for name in last if name in metrics))}
-
-

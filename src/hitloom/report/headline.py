@@ -28,4 +28,3 @@ def headline_of(metrics: Mapping[str, Any], *, preset: str, target: str) -> dict
         "matching": {"name": MATCH, "definition": MATCHES[MATCH]},
         "rates": {key: entries[key] for key in RATES if key in entries},
     }
-

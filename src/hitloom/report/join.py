@@ -45,7 +45,9 @@ def join(event: Event, result: Result) -> Joined:
         When the two are different events, or the result names a point twice or one that the event does not have.
     """
     if "event_id" in event and int(event.event_id) != result.event_id:
-        raise DataError(f"{event.describe()}: the result is of event {result.event_id}; mend: give the same event store")
+        raise DataError(
+            f"{event.describe()}: the result is of event {result.event_id}; mend: give the same event store"
+        )
     num_points = event.num_points
     point_id = event.point_id.cpu().numpy() if "point_id" in event else np.arange(num_points)
     given = result.point_id.cpu().numpy()

@@ -1,12 +1,11 @@
-"""Every plot of a report from the metrics alone: file name, title, caption with its four choices, and how to draw it."""
+"""Every plot of a report from the metrics alone: file name, title, caption, and how to draw it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from hitloom.report.config import EvaluationConfig
 from hitloom.report.curve_plots import Scale, axis_label, curve_figure
@@ -189,7 +188,10 @@ def _scan(metrics: Mapping[str, Any], config: EvaluationConfig) -> Iterator[Plot
             ("best", text),
         ),
         draw=lambda: scan_figure(
-            scan["rows"], known, working_point=scan["working_point"], y_range=config.y_range,
+            scan["rows"],
+            known,
+            working_point=scan["working_point"],
+            y_range=config.y_range,
         ),
     )
 
@@ -242,7 +244,13 @@ def _budget(metrics: Mapping[str, Any], config: EvaluationConfig) -> Iterator[Pl
 
 def _distributions(metrics: Mapping[str, Any]) -> Iterator[Plot]:
     for name, file_name, title, label, entries in (
-        ("track_purity", "track_purity", "Purity of tracks", "largest share of a track's hits from one particle", "tracks"),
+        (
+            "track_purity",
+            "track_purity",
+            "Purity of tracks",
+            "largest share of a track's hits from one particle",
+            "tracks",
+        ),
         (
             "track_efficiency",
             "track_hit_efficiency",
@@ -278,7 +286,7 @@ def _timing(metrics: Mapping[str, Any]) -> Iterator[Plot]:
     if timing is None:
         return
     stages = {
-        name: np.array([np.nan if value is None else value for value in values], dtype=float)
+        name: [math.nan if value is None else float(value) for value in values]
         for name, values in timing["seconds"].items()
     }
     yield Plot(

@@ -50,7 +50,7 @@ _GROUPS = (
     (
         "Fakes and working point",
         ("fake_rate", "track_eff_dbscan"),
-        "How many tracks match no particle, and what another setting of the clustering would give on the same embedding.",
+        "How many tracks match no particle, and what other settings of the clustering would give.",
     ),
     ("Where particles are lost", ("loss_budget",), "The loss budget, in all and against pt and eta."),
     (

@@ -68,7 +68,9 @@ def convention_rows(metrics: Mapping[str, Any]) -> list[Row]:
         described = metrics["choices"]["presets"][preset]
         for target, entries in targets.items():
             for match in described["matches"]:
-                own = {key.removesuffix("." + match): entry for key, entry in entries.items() if key.endswith("." + match)}
+                own = {
+                    key.removesuffix("." + match): entry for key, entry in entries.items() if key.endswith("." + match)
+                }
                 fake = next((name for name in own if name.startswith("fake")), None)
                 duplicate = next((name for name in own if name.startswith("duplicate")), None)
                 rows.append(
@@ -120,7 +122,10 @@ def timing_rows(metrics: Mapping[str, Any]) -> list[Row]:
         for item in _members(metrics):
             stage = (item["timing"] or {"stages": {}})["stages"].get(name)
             cells.append(
-                {"value": seconds(stage["mean"]), "counts": f"median {seconds(stage['median'])}, max {seconds(stage['max'])}"}
+                {
+                    "value": seconds(stage["mean"]),
+                    "counts": f"median {seconds(stage['median'])}, max {seconds(stage['max'])}",
+                }
                 if stage
                 else {"value": UNDEFINED, "counts": ""}
             )

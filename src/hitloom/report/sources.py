@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def open_results(
         return Opened(name=stored.name, items=stored, meta=stored.meta, events=stored.events)
     if isinstance(results, Opened):
         return results
-    items: Sequence[Result] = results if isinstance(results, Sequence) else list(results)
+    items = list(results)
     if not items:
         raise DataError(f"{name}: no result to evaluate; wanted at least one")
     return Opened(name=name, items=items)
@@ -112,8 +112,7 @@ def open_events(events: str | Path | Iterable[Event] | None, *, where: str, spli
         from hitloom.data.store import EventStore
 
         return OpenedEvents(name=str(events), items=EventStore(events))
-    items = events if isinstance(events, Sequence) else list(events)
-    return OpenedEvents(name="events in memory", items=items)
+    return OpenedEvents(name="events in memory", items=events if hasattr(events, "event_ids") else list(events))
 
 
 def _find(meta: Any, names: tuple[str, ...]) -> dict[str, Any] | None:

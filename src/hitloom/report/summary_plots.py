@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)))
+DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)))
 
 
 def scan_figure(
@@ -110,9 +110,7 @@ def _dash_legend(axes: Axes, theme: Theme, order: Sequence[int]) -> None:
     )
 
 
-def timing_figure(
-    num_points: Sequence[int], stages: Mapping[str, Sequence[float]], *, theme: Theme = LIGHT
-) -> Figure:
+def timing_figure(num_points: Sequence[int], stages: Mapping[str, Sequence[float]], *, theme: Theme = LIGHT) -> Figure:
     """Return seconds of each stage against the number of points of the event, the total first.
 
     Parameters
@@ -163,7 +161,9 @@ def budget_figure(stages: Sequence[Mapping[str, Any]], *, theme: Theme = LIGHT) 
         if not math.isfinite(value):
             continue
         bounding, last = stage["bounding"], row == len(stages) - 1
-        axes.barh(row, value, height=0.62, color=SERIES[0], alpha=1.0 if last else (0.6 if bounding else 0.22), zorder=2)
+        axes.barh(
+            row, value, height=0.62, color=SERIES[0], alpha=1.0 if last else (0.6 if bounding else 0.22), zorder=2
+        )
         lost = ""
         if bounding and before > value:
             axes.barh(row, before - value, left=value, height=0.62, color=STATUS["fake"], alpha=0.6, zorder=2)

@@ -56,6 +56,8 @@ def summary_lines(metrics: Mapping[str, Any]) -> list[str]:
     scan = metrics["scan"]
     if scan is not None and scan["best"] is not None:
         best = scan["best"]
-        lines.append(f"best working point: eps {best['eps']:g}, min_samples {best['min_samples']} ({scan['objective']})")
+        lines.append(
+            f"best working point: eps {best['eps']:g}, min_samples {best['min_samples']} ({scan['objective']})"
+        )
     lines += [f"note: {text}" for text in dict.fromkeys(metrics["diagnostics"])]
     return lines

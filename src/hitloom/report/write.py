@@ -51,7 +51,9 @@ def write_outputs(
 
 
 def _make(metrics: Mapping[str, Any], view: EventView | None, folder: Path, config: EvaluationConfig) -> None:
-    chosen = Chosen(preset="own", target="targets") if config.targets else Chosen(preset=HEADLINE[0], target=HEADLINE[1])
+    chosen = (
+        Chosen(preset="own", target="targets") if config.targets else Chosen(preset=HEADLINE[0], target=HEADLINE[1])
+    )
     drawn = []
     for plot in plots_of(metrics, config, chosen):
         figure = plot.draw()
