@@ -128,9 +128,7 @@ def _simulate(path: Path, *, num_events: int, seed: int, pileup: float, num_proc
     from hitloom.simulate.store import simulate_to_store
     from hitloom.simulate.tracker import TrackerConfig
 
-    simulate_to_store(
-        path, TrackerConfig(pileup=pileup), num_events=num_events, seed=seed, num_processes=num_processes
-    )
+    simulate_to_store(path, TrackerConfig(pileup=pileup), num_events=num_events, seed=seed, num_processes=num_processes)
 
 
 def _train(folder: Path, store: Path, num_train: int, sizes: DemoSizes, *, fine_tune: bool) -> Path:

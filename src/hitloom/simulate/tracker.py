@@ -61,7 +61,7 @@ def simulate_event(config: TrackerConfig, *, seed: int, event_id: int) -> Event:
     )
     event.event_id = event_id
     event.source = SOURCE
-    event.provenance = json.dumps(_provenance(config, seed=seed), sort_keys=True)
+    event.provenance = json.dumps(provenance_of(config, seed=seed), sort_keys=True)
     return event.validate()
 
 
@@ -154,7 +154,8 @@ def _workshop(config: TrackerConfig) -> tuple[Any, Any, Any]:
     return Generator(config=config), chain, modules
 
 
-def _provenance(config: TrackerConfig, *, seed: int) -> dict[str, Any]:
+def provenance_of(config: TrackerConfig, *, seed: int) -> dict[str, Any]:
+    """Return what made the events: settings, seed and versions; part of every event and of the store."""
     from importlib.metadata import PackageNotFoundError, version
 
     from hitloom._version import __version__
