@@ -38,7 +38,9 @@ def test_published_recipes_have_the_published_values(name: str):
     assert model.num_iterations == (8 if name == "eggnet-itk-full" else 4)
     assert (model.num_gnns_per_iteration, model.num_neighbours, model.node_pspace_dim) == (8, 10, 24)
     assert (model.loss.num_neighbours, model.loss.num_random_pairs, model.loss.margin) == (10, 100_000, 1.0)
-    assert model.checkpoint == (name in ("eggnet-trackml-full", "eggnet-itk-full", "eggnet-weighted-full", "eggnet-soft-filter"))
+    assert model.checkpoint == (
+        name in ("eggnet-trackml-full", "eggnet-itk-full", "eggnet-weighted-full", "eggnet-soft-filter")
+    )
     assert (model.grouping.eps, model.grouping.min_samples) == (0.1, 3)
     assert config.evaluation.targets == {"pt": (1.0, float("inf")), "num_points": (3.0, float("inf"))}
 

@@ -58,7 +58,9 @@ def test_an_override_of_what_the_checkpoint_fixes_is_refused(run: Path, recipe: 
 
 
 def test_a_continued_run_counts_on_in_a_new_folder(run: Path, tmp_path: Path):
-    start = plan_start(run, output=tmp_path / "on", overrides=["training.max_epochs=3"], checkpoint=run / "checkpoints/last.ckpt")
+    start = plan_start(
+        run, output=tmp_path / "on", overrides=["training.max_epochs=3"], checkpoint=run / "checkpoints/last.ckpt"
+    )
     outcome = train(start.config, output=start.folder, data=tiny_data(3, 1), resume=start.resume, progress=quiet())
     assert [row["epoch"] for row in read_history(start.folder / "metrics.csv")] == [2]
     assert outcome.last is not None
@@ -78,7 +80,13 @@ def test_weights_only_start_has_a_fresh_optimiser_and_epoch_count(run: Path, rec
     assert start.config.model.width == 8
     outcome = train(start.config, output=start.folder, data=tiny_data(3, 1), init=start.init, progress=quiet())
     assert outcome.last is None  # no epoch was asked for
-    start = plan_start(run, output=tmp_path / "one", overrides=["training.max_epochs=1"], checkpoint=run, load_only_model_parameters=True)
+    start = plan_start(
+        run,
+        output=tmp_path / "one",
+        overrides=["training.max_epochs=1"],
+        checkpoint=run,
+        load_only_model_parameters=True,
+    )
     train(start.config, output=start.folder, data=tiny_data(3, 1), init=start.init, progress=quiet())
     assert load_checkpoint(start.folder / "checkpoints/last.ckpt").training["step"] == 3
 

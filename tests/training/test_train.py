@@ -147,7 +147,9 @@ def test_only_the_top_epochs_are_kept(tmp_path: Path):
 def test_workers_and_batches_do_not_change_what_is_learnt(tmp_path: Path):
     for name, workers in (("a", 0), ("b", 1)):
         config = tiny_config(max_epochs=2)
-        config = config.model_copy(update={"data": config.data.model_copy(update={"num_workers": workers, "batch_size": 3})})
+        config = config.model_copy(
+            update={"data": config.data.model_copy(update={"num_workers": workers, "batch_size": 3})}
+        )
         train(config, output=tmp_path / name, data=tiny_data(), progress=quiet())
     assert_same_weights(tmp_path / "a/checkpoints/last.ckpt", tmp_path / "b/checkpoints/last.ckpt")
 

@@ -26,7 +26,9 @@ def eggnet(
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Train new weights instead of starting from the shipped ones.")
     ] = False,
-    tiny: Annotated[bool, typer.Option("--tiny", help="Smallest sizes: shows that all runs, not that it is good.")] = False,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="Smallest sizes: shows that all runs, not that it is good.")
+    ] = False,
 ) -> None:
     """Find tracks in simulated proton collisions: EggNet beside a classical Kalman filter, on the same events."""
     from hitloom.cli.demo_run import DemoSizes, run_eggnet_demo

@@ -160,11 +160,13 @@ def with_slurm(verb: str, *, check: Callable[..., None] | None = None) -> Callab
     return decorate
 
 
-def leave(signum: int, message: str) -> int:
+def leave(signum: int, message: str, *, main: bool = True) -> int:
     """Say how a stopped command goes on, ask slurm to queue its job again where the signal was slurm's warning.
 
-    Returns the exit code, 128 + signal.
+    Returns the exit code, 128 + signal. Of several processes only the ``main`` one speaks and asks.
     """
+    if not main:
+        return 128 + signum
     import signal
 
     from hitloom.training.stop import requeue_slurm_job

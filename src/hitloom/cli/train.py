@@ -75,7 +75,9 @@ def train(
         )
     except StopRequested as stopped:
         again = f"stopped, state saved; continue with: hitloom train {shlex.quote(str(start.folder))} --resume"
-        raise typer.Exit(leave(stopped.signum, again)) from None
+        raise typer.Exit(leave(stopped.signum, again, main=stopped.rank == 0)) from None
+    if outcome.rank:
+        return
     if outcome.best is not None:
         monitor = start.config.training.monitor
         typer.echo(f"best {monitor} {outcome.best_value:.4f}: {outcome.best}")

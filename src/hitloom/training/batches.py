@@ -115,8 +115,6 @@ class EpochLoader:
         shuffle: bool,
         seed: int,
         num_workers: int,
-        rank: int = 0,
-        world_size: int = 1,
         transform: Callable[..., Event | None] | None = None,
     ) -> None:
         self.sampler = self
@@ -125,8 +123,6 @@ class EpochLoader:
             batch_size=batch_size,
             shuffle=shuffle,
             seed=seed,
-            rank=rank,
-            world_size=world_size,
         )
         self.num_skipped = 0
         self._keys = _KeyedBatches(self.batches)
@@ -137,6 +133,10 @@ class EpochLoader:
             persistent_workers=num_workers > 0,
             collate_fn=collate,
         )
+
+    def share(self, *, rank: int, world_size: int) -> None:
+        """Yield the batches of this device among several."""
+        self.batches.rank, self.batches.world_size = rank, world_size
 
     def set_epoch(self, epoch: int) -> None:
         """Select the order of this epoch."""

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
+import torch.distributed
 
 from hitloom.errors import CheckpointError, ConfigError, nearest
 from hitloom.training.batches import EpochLoader
@@ -21,6 +23,7 @@ from hitloom.training.checkpoint import make_header, save_checkpoint
 from hitloom.training.history import History
 from hitloom.training.module import Task
 from hitloom.training.progress import Progress
+from hitloom.training.run_config import RunConfig
 from hitloom.training.run_data import RunData
 from hitloom.training.stop import StopRequested, StopSignals
 from hitloom.training.validation import rates_of, validate
@@ -31,7 +34,7 @@ class Keeper(pl.Callback):
 
     Attributes
     ----------
-    top : list of [value, file name]
+    top : list of (value, file name)
         The ``save_top_k`` best epochs, best first.
     """
 
@@ -45,7 +48,7 @@ class Keeper(pl.Callback):
         self.progress = progress
         self.history = History(folder / "metrics.csv")
         self.start: dict[str, Any] = {}
-        self.top: list[list[Any]] = []
+        self.top: list[tuple[float, str]] = []
         self.metrics: dict[str, float] = {}
         self._epoch_begin = 0.0
 
@@ -59,11 +62,16 @@ class Keeper(pl.Callback):
     def resume_from(self, training: dict[str, Any]) -> None:
         """Continue from the ``training`` part of a checkpoint once the fit begins."""
         self.start = training
-        names = [item[1] for item in training["top"]]
         here = self.folder / "checkpoints"
-        alone = len(names) == 1 and (here / "best.ckpt").is_file()
-        self.top = [list(item) for item in training["top"] if alone or (here / item[1]).is_file()]
+        alone = len(training["top"]) == 1 and (here / "best.ckpt").is_file()
+        self.top = [(value, name) for value, name in training["top"] if alone or (here / name).is_file()]
         self.history = History.resume(self.folder / "metrics.csv", num_epochs=training["epoch"])
+
+    def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
+        """Take this device's share of the events, and write the configuration."""
+        self.loader.share(rank=trainer.global_rank, world_size=trainer.world_size)
+        if trainer.is_global_zero:
+            write_config(self.folder, pl_module.run_config)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Put optimiser, schedule and loop counters where the checkpoint left them."""
@@ -75,7 +83,7 @@ class Keeper(pl.Callback):
         if batch and (start["num_batches"], start["world_size"]) != (len(self.loader), trainer.world_size):
             raise CheckpointError(
                 f"the checkpoint lies within an epoch of {start['num_batches']} batches on {start['world_size']} "
-                f"devices, this run has {len(self.loader)} on {trainer.world_size}; resume with the same data and devices"
+                f"devices, this run has {len(self.loader)} on {trainer.world_size}; mend: the same data and devices"
             )
         optimizer = trainer.optimizers[0]
         optimizer.load_state_dict(start["optimizer"])
@@ -84,8 +92,9 @@ class Keeper(pl.Callback):
         task.schedule.load_state_dict(start["schedule"])
         task.sums = dict(start["sums"]) if trainer.is_global_zero else dict.fromkeys(start["sums"], 0.0)
         loop = trainer.fit_loop
-        for progress in (loop.epoch_progress.current, loop.epoch_progress.total):
-            progress.ready = progress.started = progress.processed = progress.completed = epoch
+        for counts in (loop.epoch_progress.current, loop.epoch_progress.total):
+            for name in ("ready", "started", "processed", "completed"):
+                setattr(counts, name, epoch)
         steps = loop.epoch_loop.manual_optimization.optim_step_progress.total
         steps.ready = steps.completed = step
         loop.epoch_loop._batches_that_stepped = step
@@ -117,10 +126,11 @@ class Keeper(pl.Callback):
     def _stop_where_asked(self, trainer: pl.Trainer, task: Task, batch: int) -> None:
         signum = self.stop.requested or 0
         if trainer.world_size > 1:
-            signum = int(max(trainer.strategy.all_gather(task.sums["loss"].new_tensor(float(signum))).flatten().tolist()))
+            wanted = torch.tensor(float(signum), device=task.device)
+            signum = int(trainer.strategy.reduce(wanted, reduce_op="max"))
         if signum:
             self._save_last(trainer, task, epoch=trainer.current_epoch, batch=batch)
-            raise StopRequested(signum)
+            raise StopRequested(signum, rank=trainer.global_rank)
 
     # ------------------------------------------------------------------ end of an epoch
 
@@ -175,8 +185,6 @@ class Keeper(pl.Callback):
             )
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
-            import torch.distributed
-
             torch.distributed.all_gather_object(gathered, sums)
             sums = {name: sum(part.get(name, 0.0) for part in gathered) for part in gathered for name in part}
         return rates_of(task.system, sums)
@@ -214,14 +222,13 @@ class Keeper(pl.Callback):
         if value is None or math.isnan(value) or not config.save_top_k:
             return
         sign = 1 if config.mode == "max" else -1
-        entry = [value, f"epoch={epoch:04d}-{config.monitor}={value:.5g}.ckpt"]
+        entry = (value, f"epoch={epoch:04d}-{config.monitor}={value:.5g}.ckpt")
         top = sorted([*self.top, entry], key=lambda item: -sign * item[0])[: config.save_top_k]
         if entry not in top:
             return
         dropped = [item[1] for item in self.top if item not in top]
         self.top = top
         if not trainer.is_global_zero:
-            self._content(trainer, task, epoch=epoch + 1, batch=0)
             return
         folder = self.folder / "checkpoints"
         target = folder / (entry[1] if config.save_top_k > 1 else "best.ckpt")
@@ -231,6 +238,14 @@ class Keeper(pl.Callback):
                 _copy(target, folder / "best.ckpt")
             for name in dropped:
                 (folder / name).unlink(missing_ok=True)
+
+
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Write ``config.yaml`` into a run folder, atomically."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".config.yaml.{os.getpid()}.tmp"
+    temporary.write_text(config.to_yaml(), encoding="utf-8")
+    os.replace(temporary, folder / "config.yaml")
 
 
 def _copy(source: Path, target: Path) -> None:

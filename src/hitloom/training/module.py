@@ -28,8 +28,8 @@ class Task(pl.LightningModule):
     system : System
     schedule : Schedule
     sums : dict
-        Sums of the epoch so far on this device: ``loss`` and ``part/<name>`` as () tensors, ``empty/<name>`` (batches in
-        which a part rested on no pair) and ``num_batches`` as numbers.
+        Sums of the epoch so far on this device: ``loss`` and ``part/<name>`` as () tensors, ``empty/<name>`` (batches
+        in which a part rested on no pair) and ``num_batches`` as numbers.
     """
 
     def __init__(self, system: System, config: RunConfig) -> None:
@@ -98,8 +98,10 @@ class Task(pl.LightningModule):
         return dict(zip(names, self.add_over_devices([float(self.sums[name]) for name in names]), strict=True))
 
     def epoch_values(self) -> dict[str, float]:
-        """Return ``train_loss`` and ``train_<part>``, means over the epoch, and ``train_<part>_empty``, how often a part
-        rested on nothing, where that happened."""
+        """Return ``train_loss`` and ``train_<part>``, means over the epoch.
+
+        ``train_<part>_empty`` says how often a part rested on nothing, where that happened.
+        """
         sums = self.summed()
         num_batches = sums.pop("num_batches", 0.0)
         values = {}

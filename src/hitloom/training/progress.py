@@ -32,6 +32,13 @@ class Progress:
         """The run is over."""
 
 
+class Silent(Progress):
+    """Says nothing: for every device but the first."""
+
+    def end_epoch(self, row: Mapping[str, Any], monitor: str) -> None:
+        """Say nothing."""
+
+
 class Bar(Progress):
     """A bar for the running epoch under the lines of the finished ones."""
 
@@ -80,4 +87,5 @@ def epoch_line(row: Mapping[str, Any], monitor: str, num_epochs: int) -> str:
     """Return one line for a finished epoch: losses, the monitored value, rate and time."""
     names = ["train_loss", "val_loss", monitor, "val_signal_efficiency", "val_fake_per_matched_particle"]
     parts = [f"{name} {row[name]:.4g}" for name in dict.fromkeys(names) if name in row]
-    return f"epoch {row['epoch'] + 1}/{num_epochs}: " + ", ".join([*parts, f"lr {row['lr']:.3g}", f"{row['seconds']:.1f} s"])
+    parts += [f"lr {row['lr']:.3g}", f"{row['seconds']:.1f} s"]
+    return f"epoch {row['epoch'] + 1}/{num_epochs}: " + ", ".join(parts)

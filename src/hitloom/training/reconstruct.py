@@ -128,4 +128,3 @@ def _spread(
         in_input=keep,
         timing=timing,
     )
-

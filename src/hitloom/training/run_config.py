@@ -33,8 +33,8 @@ class DataSection(Config):
     split_seed: int = 0
     hard_cuts: dict[str, Any] = Field(default_factory=dict)
     phi_wedge: PhiWedge | None = None
-    batch_size: int = Field(1, ge=1)
-    num_workers: int = Field(0, ge=0)
+    batch_size: int = Field(default=1, ge=1)
+    num_workers: int = Field(default=0, ge=0)
     shuffle: bool = True
 
     @pydantic.field_validator("split", mode="before")
@@ -65,32 +65,32 @@ class DataSection(Config):
 class TrainingSection(Config):
     """Optimiser, schedule, hardware and logging of the training loop."""
 
-    max_epochs: int = Field(200, ge=0)
-    lr: float = Field(2e-4, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
+    max_epochs: int = Field(default=200, ge=0)
+    lr: float = Field(default=2e-4, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
     amsgrad: bool = True
-    warmup_epochs: int = Field(10, ge=0)
+    warmup_epochs: int = Field(default=10, ge=0)
     scheduler: Literal["step", "plateau", "cosine-restarts", "constant"] = "step"
-    factor: float = Field(0.8, gt=0, le=1)
-    patience: int = Field(20, ge=1)
-    min_lr: float = Field(0.0, ge=0)
-    gradient_clip: float | None = Field(None, gt=0)
-    accumulate: int = Field(1, ge=1)
+    factor: float = Field(default=0.8, gt=0, le=1)
+    patience: int = Field(default=20, ge=1)
+    min_lr: float = Field(default=0.0, ge=0)
+    gradient_clip: float | None = Field(default=None, gt=0)
+    accumulate: int = Field(default=1, ge=1)
     precision: Literal["32", "16", "bf16"] = "32"
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = Field(1, ge=1)
-    num_nodes: int = Field(1, ge=1)
+    devices: int = Field(default=1, ge=1)
+    num_nodes: int = Field(default=1, ge=1)
     strategy: str = "auto"
-    num_threads: int | None = Field(None, ge=1)
+    num_threads: int | None = Field(default=None, ge=1)
     deterministic: bool = False
-    seed: int = Field(0, ge=0)
+    seed: int = Field(default=0, ge=0)
     monitor: str = "val_efficiency"
     mode: Literal["min", "max"] = "max"
-    save_top_k: int = Field(1, ge=0)
-    save_every_steps: int = Field(0, ge=0)
-    validate_every: int = Field(1, ge=1)
-    limit_val_events: int | None = Field(None, ge=1)
+    save_top_k: int = Field(default=1, ge=0)
+    save_every_steps: int = Field(default=0, ge=0)
+    validate_every: int = Field(default=1, ge=1)
+    limit_val_events: int | None = Field(default=None, ge=1)
     log: tuple[Literal["tensorboard", "wandb"], ...] = ()
     project: str = "hitloom"
 
@@ -108,8 +108,8 @@ class EvaluationSection(Config):
     """
 
     targets: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    eps: float | None = Field(None, gt=0)
-    min_samples: int | None = Field(None, ge=1)
+    eps: float | None = Field(default=None, gt=0)
+    min_samples: int | None = Field(default=None, ge=1)
     eps_grid: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
     min_samples_grid: tuple[int, ...] = (2, 3, 4)
 

@@ -11,11 +11,12 @@ from typing import Any
 
 
 class StopRequested(BaseException):
-    """Raised between two steps after the state was saved; ``signum`` is the signal that asked."""
+    """Raised between two steps after the state was saved; ``signum`` is the signal that asked, ``rank`` the device."""
 
-    def __init__(self, signum: int) -> None:
+    def __init__(self, signum: int, *, rank: int = 0) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
+        self.rank = rank
 
 
 class StopSignals:

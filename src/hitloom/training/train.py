@@ -14,6 +14,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from hitloom.errors import CheckpointError, ConfigError
 from hitloom.registry import get_system
@@ -22,7 +23,7 @@ from hitloom.training.checkpoint import Checkpoint, load_weights
 from hitloom.training.hardware import choose_device, choose_precision, set_threads
 from hitloom.training.keeper import Keeper
 from hitloom.training.module import Task
-from hitloom.training.progress import Bar, Progress
+from hitloom.training.progress import Bar, Progress, Silent
 from hitloom.training.run_config import RunConfig
 from hitloom.training.run_data import RunData
 from hitloom.training.stop import StopSignals
@@ -44,6 +45,8 @@ class TrainOutcome:
     metrics : dict
         Values of the last epoch.
     seconds : float
+    rank : int
+        Device that this process drove; 0 is the one that writes.
     """
 
     folder: Path
@@ -52,6 +55,7 @@ class TrainOutcome:
     best_value: float | None
     metrics: dict[str, float]
     seconds: float
+    rank: int = 0
 
 
 def train(
@@ -106,32 +110,35 @@ def train(
     if start is not None:
         load_weights(system, start)
     if resume is not None and not resume.training:
-        raise CheckpointError(f"{resume.path}: holds weights only and cannot be resumed; start from it with --init-from")
+        raise CheckpointError(
+            f"{resume.path}: holds weights only and cannot be resumed; start from it with --init-from"
+        )
 
     _quiet_lightning()
-    stop = StopSignals()
-    progress = progress or (Bar if sys.stderr.isatty() else Progress)(num_epochs=settings.max_epochs)
-    trainer = _make_trainer(config, folder, device, precision)
+    main = getattr(rank_zero_only, "rank", 0) == 0
+    if progress is None:
+        kind = Silent if not main else Bar if sys.stderr.isatty() else Progress
+        progress = kind(num_epochs=settings.max_epochs)
     loader = EpochLoader(
         data.train,
         batch_size=config.data.batch_size,
         shuffle=config.data.shuffle,
         seed=settings.seed,
         num_workers=config.data.num_workers,
-        rank=trainer.global_rank,
-        world_size=trainer.world_size,
         transform=data.transform,
     )
+    stop = StopSignals()
     keeper = Keeper(folder=folder, data=data, loader=loader, stop=stop, progress=progress)
-    trainer.callbacks.append(keeper)
     if resume is not None:
         keeper.resume_from(resume.training)
-    if trainer.is_global_zero:
-        _write_config(folder, config)
-    log.info(
-        "training %s (%d parameters) on %d events, validating on %d; %s, %s, %d threads; run folder %s",
-        config.system, system.num_parameters, len(data.train), len(data.val), device.type, precision, num_threads, folder,
-    )
+    trainer = _make_trainer(config, folder, device, precision, keeper)
+    if settings.devices * settings.num_nodes > 1:
+        _freeze_idle(system)
+    if main:
+        log.info(
+            f"training {config.system} ({system.num_parameters} parameters) on {len(data.train)} events, validating on "
+            f"{len(data.val)}; {device.type}, {precision}, {num_threads} threads; run folder {folder}"
+        )
     try:
         with stop, warnings.catch_warnings():
             _ignore_lightning_warnings()
@@ -146,17 +153,21 @@ def train(
         best_value=keeper.best_value,
         metrics=keeper.metrics,
         seconds=time.perf_counter() - begin,
+        rank=trainer.global_rank,
     )
 
 
-def _write_config(folder: Path, config: RunConfig) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".config.yaml.{os.getpid()}.tmp"
-    temporary.write_text(config.to_yaml(), encoding="utf-8")
-    os.replace(temporary, folder / "config.yaml")
+def _freeze_idle(system: Any) -> None:
+    """Take parameters that a configuration never trains out of the exchange of gradients, which would wait for them."""
+    idle = system.parameters_without_gradient() if hasattr(system, "parameters_without_gradient") else set()
+    for name, parameter in system.named_parameters():
+        if name in idle:
+            parameter.requires_grad_(False)
 
 
-def _make_trainer(config: RunConfig, folder: Path, device: torch.device, precision: str) -> pl.Trainer:
+def _make_trainer(
+    config: RunConfig, folder: Path, device: torch.device, precision: str, keeper: Keeper
+) -> pl.Trainer:
     settings = config.training
     plugins: list[Any] = []
     if SLURMEnvironment.detect():
@@ -170,6 +181,7 @@ def _make_trainer(config: RunConfig, folder: Path, device: torch.device, precisi
         max_epochs=settings.max_epochs,
         deterministic=settings.deterministic,
         logger=_loggers(config, folder),
+        callbacks=[keeper],
         plugins=plugins,
         default_root_dir=str(folder),
         use_distributed_sampler=False,

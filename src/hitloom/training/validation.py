@@ -1,7 +1,7 @@
 """Validation of one system on events: the loss, and track rates through :mod:`hitloom.metrics`.
 
 Every system maps an event to a partition of its points, so one hook serves all; a system with its own measure of
-quality has a method ``validation_counts(scores, event)`` returning a plain dict of sums, and ``validation_rates(sums)``.
+quality has two methods: ``validation_counts(scores, event)``, a plain dict of sums, and ``validation_rates(sums)``.
 Noise never matches. Counts are summed over events (and over devices) before they are divided.
 """
 
@@ -43,9 +43,7 @@ def target_selection(targets: Mapping[str, Any]) -> Selection:
             min_hits = math.ceil(low)
         else:
             conditions.append(Condition(quantity=name, low=low, high=high))
-    return Selection(
-        min_particle_hits=min_hits, min_track_hits=1, universe="input", conditions=tuple(conditions)
-    )
+    return Selection(min_particle_hits=min_hits, min_track_hits=1, universe="input", conditions=tuple(conditions))
 
 
 def partition_counts(system: System, scores: Any, event: Event, signal: Selection) -> dict[str, float]:
