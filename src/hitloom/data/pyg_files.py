@@ -173,7 +173,7 @@ def write_pyg(
             torch.save(Data.from_dict(data_entries(event)), path)
             counts[split] += 1
         if not sum(counts.values()):
-            raise DataError(f"{folder}: no event to write")
+            raise DataError(f"{folder}: no event to write (none is in train, val or test)")
         replace_folder(part, folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

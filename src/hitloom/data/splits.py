@@ -69,10 +69,8 @@ def take_split(event_ids: ArrayLike, counts: Sequence[int], seed: int = 0) -> ND
     DataError
         When there are not three counts or one is negative.
     """
-    if len(counts) != 3 or min(counts) < 0 or any(int(count) != count for count in counts):
-        raise DataError(f"counts: three whole numbers from 0 were wanted, not {list(counts)}")
+    sizes = _whole_counts(counts)
     ids = np.ravel(np.asarray(event_ids, dtype=np.int64))
-    sizes = np.array([int(count) for count in counts])
     if sizes.sum() > ids.size:
         exact = sizes * ids.size / sizes.sum()
         asked, sizes = sizes, np.floor(exact).astype(np.int64)
@@ -85,6 +83,12 @@ def take_split(event_ids: ArrayLike, counts: Sequence[int], seed: int = 0) -> ND
     for name, start, end in zip(SPLITS, ends - sizes, ends, strict=True):
         result[order[start:end]] = name
     return result
+
+
+def _whole_counts(counts: Sequence[int]) -> NDArray[np.int64]:
+    if len(counts) != 3 or min(counts) < 0 or any(int(count) != count for count in counts):
+        raise DataError(f"counts: three whole numbers from 0 were wanted, not {list(counts)}")
+    return np.array([int(count) for count in counts], dtype=np.int64)
 
 
 def divide(
@@ -129,12 +133,12 @@ def write_splits(
     """Record how a store is divided, as JSON, atomically; one of fractions, counts and lists of event ids."""
     record: dict[str, Any] = {"seed": seed}
     if counts is not None:
-        record["counts"] = [int(count) for count in counts]
+        record["counts"] = _whole_counts(counts).tolist()
     if fractions is not None:
+        assign_split([], fractions)
         record["fractions"] = [float(part) for part in fractions]
     if lists is not None:
         record["lists"] = {name: [int(event_id) for event_id in lists[name]] for name in SPLITS if name in lists}
-    divide([], **record)
     with atomic_file(path) as part:
         part.write_text(json.dumps(record) + "\n", encoding="utf-8")
 

@@ -77,7 +77,7 @@ def add_hits(event: Event, hits: Columns) -> None:
     """Set position, ids and position features of the points."""
     pos = np.stack([hits[name] for name in "xyz"], axis=1)
     event.pos = as_float(pos)
-    event.x = torch.from_numpy(position_features(pos))
+    event.x = torch.from_numpy(position_features(event.pos.numpy()))
     event.feature_names = list(POSITION_FEATURES)
     event.point_id = as_int(hits["hit_id"])
     for name in ("volume", "layer", "module"):
@@ -97,7 +97,12 @@ def add_cells(event: Event, cells: Columns, geometry: TrackMLGeometry | None, *,
         unknown = cells["hit_id"][index < 0]
         raise DataError(f"{where}: {unknown.size} cells of hits that are not there (first: hit_id {unknown[0]})")
     order = np.lexsort((cells["ch1"], cells["ch0"], index))
-    index, ch0, ch1, value = index[order], cells["ch0"][order], cells["ch1"][order], cells["value"][order]
+    index, ch0, ch1, value = (
+        index[order],
+        cells["ch0"][order],
+        cells["ch1"][order],
+        cells["value"][order].astype(np.float32),
+    )
     event.part_point_index = as_int(index)
     event.part_x = as_float(np.stack([ch0, ch1, value], axis=1))
     event.part_feature_names = list(CELL_COLUMNS)

@@ -92,7 +92,7 @@ def open_trackml(source: str | Path) -> TrackMLSource:
     """
     path = Path(source)
     only = None
-    if not path.exists() and path.parent.is_dir():
+    if not path.exists() and path.parent.is_dir() and path.name.startswith("event"):
         path, only = path.parent, path.name
     if path.is_dir():
         names = [entry.name for entry in path.iterdir() if entry.is_file()]
