@@ -132,7 +132,12 @@ def _seeding(settings: PassConfig, number: int, tesla: float) -> Any:
 
 
 def _finder(config: CKFConfig, number: int, geometry: Any, magnetic_field: Any) -> Any:
-    cuts = ([], [config.chi2_measurement], [config.chi2_outlier], [config.num_measurements_per_surface])
+    cuts: tuple[list[float], ...] = (
+        [],
+        [config.chi2_measurement],
+        [config.chi2_outlier],
+        [config.num_measurements_per_surface],
+    )
     make = ex.TrackFindingAlgorithm
     return ex.TrackFindingAlgorithm(
         level=QUIET,
