@@ -9,13 +9,17 @@ import pydantic
 from pydantic import Field
 
 from hitloom.config import Config
-from hitloom.errors import nearest
+from hitloom.errors import ConfigError, nearest
 
 TRACKML_FEATURES = (
     "r", "phi", "z", "cell_count", "cell_val", "leta", "lphi", "lx", "ly", "lz", "geta", "gphi",
 )  # fmt: skip
 TRACKML_SCALES = (1000.0, 3.14, 1000.0, 1.0, 1.0, 1.0, 1.0, 0.1, 1.0, 0.1, 1.0, 3.14)
-SCALES = dict(zip(TRACKML_FEATURES, TRACKML_SCALES, strict=True)) | {"eta": 1.0, "cos_phi": 1.0, "sin_phi": 1.0}
+SCALES = dict(zip(TRACKML_FEATURES, TRACKML_SCALES, strict=True)) | {
+    "eta": 1.0, "cos_phi": 1.0, "sin_phi": 1.0,
+    "depth": 0.1, "ly_signed": 1.0, "gphi_signed": 3.14,
+    "cos_gphi": 1.0, "sin_gphi": 1.0, "cos_lphi": 1.0, "sin_lphi": 1.0,
+}  # fmt: skip
 
 KnnMethod = Literal["auto", "kdtree", "leaf", "blocked", "faiss-ivf", "faiss-hnsw"]
 Activation = Literal["SiLU", "Tanh", "ReLU", "GELU", "LeakyReLU", "Sigmoid", "identity"]
@@ -26,6 +30,17 @@ class WeightRule(Config):
 
     conditions: dict[str, Any]
     weight: float = Field(ge=0)
+
+    @pydantic.field_validator("conditions")
+    @classmethod
+    def _readable(cls, value: dict[str, Any]) -> dict[str, Any]:
+        from hitloom.data.conditions import Conditions
+
+        try:
+            Conditions.parse(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return value
 
 
 class WeightingConfig(Config):

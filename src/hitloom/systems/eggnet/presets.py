@@ -21,7 +21,7 @@ ITK_SCALES = (1000.0, 3.141592653589793, 1000.0, 1.0, *[1000.0] * 6)
 SMOOTH_FEATURES = ("r", "cos_phi", "sin_phi", *TRACKML_FEATURES[2:])
 
 _PT_CUT = {"object_pt": [1.0, float("inf")]}
-_TARGETS = {"object_pt": [1.0, float("inf")], "object_num_points": [3, float("inf")]}
+_TARGETS = {"pt": [1.0, float("inf")], "num_points": [3, float("inf")]}
 _TRACKML: dict[str, Any] = {
     "data": {"split": [2000, 400, 200]},
     "training": {"precision": "16"},

@@ -182,7 +182,7 @@ def _conditions(conditions: Mapping[str, Any], energy: float) -> dict[str, Any]:
 
 
 def _scaled(value: Any, factor: float) -> Any:
-    if isinstance(value, bool) or isinstance(value, str):
+    if isinstance(value, bool | str):
         return value
     if isinstance(value, int | float):
         return value * factor
