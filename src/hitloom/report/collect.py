@@ -24,7 +24,7 @@ from hitloom.report.config import EvaluationConfig
 from hitloom.report.distributions import Distributions
 from hitloom.report.join import Joined, join
 from hitloom.report.pairs import pairs_of
-from hitloom.report.scan_labels import Grid, TooDenseError, labels_on_grid, same_partition
+from hitloom.report.scan_labels import Grid, labels_on_grid, same_partition
 from hitloom.report.timing import timing_of
 from hitloom.report.view import EventView
 from hitloom.result import Graph, Result
@@ -91,33 +91,6 @@ def collect(
         When there is no result, an event is missing, has no truth, or does not belong to its result.
     """
     grid = Grid.build(config.eps_grid, config.min_samples_grid, source.working_point) if scan else None
-    stopped: list[str] = []
-    while True:
-        try:
-            metrics, view = _pass(source, events, config, grid, graphs, display, on_event)
-            break
-        except TooDenseError as error:
-            assert grid is not None
-            if len(grid.eps) == 1:
-                raise DataError(f"scan: {error}; mend: --no-scan, or a smaller eps_grid") from None
-            stopped = [
-                f"scan cut short: the embedding is too dense for eps >= {grid.eps[-1]:g} (the neighbour graph would "
-                "not fit into memory); is the network trained?"
-            ]
-            grid = grid.without_largest()
-    metrics["diagnostics"] = [*metrics["diagnostics"], *stopped]
-    return metrics, view
-
-
-def _pass(
-    source: Source,
-    events: Iterable[Event],
-    config: EvaluationConfig,
-    grid: Grid | None,
-    graphs: GraphsOf | None,
-    display: bool,
-    on_event: Callable[[int], None],
-) -> tuple[dict[str, Any], EventView | None]:
     selection = PRESETS[HEADLINE[0]].selections[HEADLINE[1]]
     parts = _Parts(
         evaluator=_evaluator(config),
@@ -218,10 +191,7 @@ def _labels(event: Event, result: Result, point: WorkingPoint | None) -> tuple[J
     if point is None:
         return joined, result
     grid = Grid(eps=(point.eps,), min_samples=(point.min_samples,), stored=point)
-    try:
-        labels = labels_on_grid(result, joined, grid)[point]
-    except TooDenseError as error:
-        raise DataError(f"event {result.event_id}: {error}; mend: a smaller eps") from None
+    labels = labels_on_grid(result, joined, grid)[point]
     regrouped = Result(
         event_id=result.event_id,
         point_id=result.point_id,

@@ -50,10 +50,11 @@ def figure_3d(view: EventView) -> go.Figure:
     """Return the 3D display, axes in mm, with buttons for the pt threshold; layers toggle in the legend."""
     import plotly.graph_objects as go
 
-    traces = [_trace(go.Scatter3d, part, dict(zip("xyz", part.points.T, strict=True))) for part in _parts(view)]
+    # The beam axis lies level on the screen and y points up: plotly's x is z, its y is x, its z is y.
+    traces = [_trace(go.Scatter3d, part, dict(zip("yzx", part.points.T, strict=True))) for part in _parts(view)]
     outline = outline_3d(list(view.surfaces))
     if len(outline):
-        traces.append(_detector(go.Scatter3d, dict(zip("xyz", outline.T, strict=True)), scene=True))
+        traces.append(_detector(go.Scatter3d, dict(zip("yzx", outline.T, strict=True)), scene=True))
     axis = {"showbackground": False, "showgrid": False, "zeroline": False, "showspikes": False, "color": GREY}
     figure = go.Figure(traces)
     figure.update_layout(
@@ -67,14 +68,14 @@ def figure_3d(view: EventView) -> go.Figure:
             "dragmode": "orbit",
         },
     )
-    # z along the beam lies horizontal on the screen, y points up.
-    for trace in figure.data:
-        trace.x, trace.y, trace.z = trace.z, trace.x, trace.y
     return figure
 
 
-def figure_2d(view: EventView) -> go.Figure:
-    """Return the two projections side by side: x-y along the beam, and r against z."""
+def figure_2d(view: EventView, *, hover: bool = True) -> go.Figure:
+    """Return the two projections side by side: x-y along the beam, and r against z.
+
+    Without ``hover`` the texts are left out: a page that has the 3D figure can take them from there, trace by trace.
+    """
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
@@ -86,7 +87,7 @@ def figure_2d(view: EventView) -> go.Figure:
     for column, project, outline in projections:
         if len(outline):
             figure.add_trace(_detector(go.Scattergl, dict(zip("xy", outline.T, strict=True))), 1, column)
-        for part in _parts(view):
+        for part in _parts(view, hover=hover):
             trace = _trace(go.Scattergl, part, dict(zip("xy", project(part.points).T, strict=True)))
             trace.showlegend = trace.showlegend and column == 1
             figure.add_trace(trace, 1, column)
@@ -100,9 +101,9 @@ def figure_2d(view: EventView) -> go.Figure:
     return figure
 
 
-def _parts(view: EventView) -> Iterator[_Part]:
+def _parts(view: EventView, *, hover: bool = True) -> Iterator[_Part]:
     """Yield lines below, hits above; one part a status and pt class, so that both can be switched."""
-    text = _hit_text(view)
+    text = _hit_text(view) if hover else None
     radius = np.linalg.norm(view.position, axis=1)
     vertex = np.concatenate([view.particle_vertex, np.zeros((1, 3))])
     from_vertex = np.linalg.norm(view.position - vertex[view.particle], axis=1)
@@ -123,7 +124,7 @@ def _parts(view: EventView) -> Iterator[_Part]:
                 pt_class=int(pt),
                 name=LAYERS[layer],
                 points=view.position[rows],
-                text=text[rows],
+                text=None if text is None else text[rows],
                 colour=GREY if layer == "unassigned" else palette[view.label[rows]].tolist(),
                 is_line=False,
             )

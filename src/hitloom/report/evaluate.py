@@ -17,7 +17,7 @@ from hitloom.metrics.scan import WorkingPoint
 from hitloom.report.collect import HEADLINE, GraphsOf, Source, collect
 from hitloom.report.config import EvaluationConfig
 from hitloom.report.headline import headline_of
-from hitloom.report.sources import Opened, open_events, open_results
+from hitloom.report.sources import Opened, open_baseline, open_events, open_results
 from hitloom.result import Result
 
 Results = str | Path | Opened | Iterable[Result]
@@ -81,8 +81,9 @@ def evaluate_results(
     )
     metrics["headline"] = headline_of(metrics, preset=HEADLINE[0], target=HEADLINE[1])
     metrics["baselines"], metrics["comparisons"] = {}, {}
+    evaluated = frozenset(int(event_id) for event_id in metrics["per_event"]["event_id"])
     for name, given in (baselines or {}).items():
-        other = open_results(given, split=split, name=name)
+        other = open_baseline(given, name=name, split=split, event_ids=evaluated)
         own, _ = collect(
             _source(other, _for_baseline(settings)),
             store.items,

@@ -53,7 +53,7 @@ def display_page(view: EventView, *, max_hits: int = MAX_HITS) -> str:
 def panel_values(view: EventView, *, max_hits: int = MAX_HITS) -> dict[str, Any]:
     """Return what ``panel.html`` and its script need: ``display``, ``figures``, ``script``."""
     small = limit(view, max_hits)
-    figures = f'{{"space": {figure_3d(small).to_json()}, "plane": {figure_2d(small).to_json()}}}'
+    figures = f'{{"space": {figure_3d(small).to_json()}, "plane": {figure_2d(small, hover=False).to_json()}}}'
     return {
         "display": {
             "layers": LAYERS,

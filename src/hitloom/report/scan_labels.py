@@ -17,10 +17,6 @@ from hitloom.report.join import Joined
 from hitloom.result import Result
 
 
-class TooDenseError(Exception):
-    """The neighbour graph of an event at the largest radius is too large."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Grid:
     """Radii and core sizes to scan; ``stored`` is the working point of the stored labels, part of the grid."""
@@ -42,11 +38,6 @@ class Grid:
             stored=WorkingPoint(place, stored.min_samples),
         )
 
-    def without_largest(self) -> Grid:
-        """Return the grid up to the next smaller radius."""
-        stored = self.stored if self.stored and self.stored.eps < self.eps[-1] else None
-        return Grid(eps=self.eps[:-1], min_samples=self.min_samples, stored=stored)
-
 
 def labels_on_grid(result: Result, joined: Joined, grid: Grid) -> dict[WorkingPoint, NDArray[np.int64]]:
     """Return the labels (N,) at every working point, in the order of the event's points.
@@ -57,8 +48,6 @@ def labels_on_grid(result: Result, joined: Joined, grid: Grid) -> dict[WorkingPo
     ------
     DataError
         When the result has no embedding.
-    TooDenseError
-        When the graph at the largest radius is too large.
     """
     from hitloom.grouping.dbscan import DBSCANScan
 
@@ -69,12 +58,7 @@ def labels_on_grid(result: Result, joined: Joined, grid: Grid) -> dict[WorkingPo
     if result.in_input is not None:
         inside &= result.in_input.cpu()
     rows = joined.rows[inside.numpy()]
-    try:
-        scan = DBSCANScan(embedding[inside], eps_max=grid.eps[-1])
-    except DataError as error:
-        if "too many pairs" in str(error):
-            raise TooDenseError(str(error)) from None
-        raise
+    scan = DBSCANScan(embedding[inside], eps_max=grid.eps[-1])
     labels: dict[WorkingPoint, NDArray[np.int64]] = {}
     for eps in grid.eps:
         for number in grid.min_samples:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,17 @@ class Opened:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Only:
+    """The results of some events, re-iterable."""
+
+    items: Iterable[Result]
+    event_ids: frozenset[int]
+
+    def __iter__(self) -> Iterator[Result]:
+        return (result for result in self.items if result.event_id in self.event_ids)
+
+
+@dataclass(frozen=True, kw_only=True)
 class OpenedEvents:
     """Events that can be read more than once."""
 
@@ -96,6 +107,27 @@ def open_results(
     if not items:
         raise DataError(f"{name}: no result to evaluate; wanted at least one")
     return Opened(name=name, items=items)
+
+
+def open_baseline(
+    results: str | Path | Opened | Iterable[Result], *, name: str, split: str | None, event_ids: frozenset[int]
+) -> Opened:
+    """Open the results of another method, those of ``event_ids`` only; its folder may be divided into other splits.
+
+    Raises
+    ------
+    DataError
+        When it has none of these events.
+    """
+    if isinstance(results, str | Path) and split is not None:
+        from hitloom.data.results import results_path
+
+        split = split if results_path(results, split).exists() else None
+    opened = open_results(results, split=split, name=name)
+    chosen = Only(items=opened.items, event_ids=event_ids)
+    if next(iter(chosen), None) is None:
+        raise DataError(f"baseline {name}: no result of any of the {len(event_ids)} events; mend: the same event store")
+    return replace(opened, items=chosen)
 
 
 def open_events(events: str | Path | Iterable[Event] | None, *, where: str, split: str | None = None) -> OpenedEvents:

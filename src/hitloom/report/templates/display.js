@@ -5,6 +5,16 @@
   if (!root) return;
   const figures = JSON.parse(document.getElementById("event-display-data").textContent);
   const drawn = {};
+  // The texts of the hits come once, with the 3D figure; the same hits stand in the same order in the projections.
+  const key = (trace) => trace.meta.layer + " " + trace.meta.pt;
+  const texts = {};
+  for (const trace of figures.space.data) if (trace.text) texts[key(trace)] = trace.text;
+  for (const trace of figures.plane.data) {
+    if (!trace.text && texts[key(trace)] && trace.mode === "markers") {
+      trace.text = texts[key(trace)];
+      trace.hoverinfo = "text";
+    }
+  }
   const state = { view: "space", pt: 0, layers: {} };
   for (const button of root.querySelectorAll("button[data-layer]")) {
     state.layers[button.dataset.layer] = button.getAttribute("aria-pressed") === "true";
