@@ -1,12 +1,15 @@
-"""Compiled union-find and the DBSCAN pass over a stored neighbour graph.
+"""Compiled union-find: sets joined by edges, by stored neighbour lists, or by leaves met on the way.
 
-N points, E ordered pairs.
+N points, E ordered pairs, L leaves, D dimensions.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
+
+from hitloom.ops._leaf_knn import GROW, box_distances
+from hitloom.ops._vector import LEAF, lowest, meet, reach
 
 ROW = np.int64(0xFFFFFFFF)
 
@@ -56,6 +59,14 @@ def number(parent, member):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def adopt(parent, points, owners):  # type: ignore[no-untyped-def]
+    """Put each of ``points`` into the set of its owner; -1 owns nothing."""
+    for i in range(points.shape[0]):
+        if owners[i] >= 0:
+            parent[points[i]] = find(parent, owners[i])
+
+
+@njit(cache=True, nogil=True)
 def scan_labels(indptr, keys, limit, min_samples):  # type: ignore[no-untyped-def]
     """DBSCAN labels (N,) from rows of keys sorted by distance, of which those below ``limit`` count."""
     num = indptr.shape[0] - 1
@@ -84,3 +95,70 @@ def scan_labels(indptr, keys, limit, min_samples):  # type: ignore[no-untyped-de
                     member[i] = True
                     break
     return number(parent, member)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _join_leaves(parent, one, other, query, soa, ids, box, bounds, limit, square, whole):  # type: ignore[no-untyped-def]
+    """Join the points of leaf ``one`` to those of leaf ``other`` within ``limit``.
+
+    ``whole[leaf]`` says that a leaf is one set already: then one meeting is enough for each point.
+    """
+    askers = reach(soa, one, box, other, bounds)
+    while askers:
+        j = lowest(askers)
+        askers &= askers - np.uint64(1)
+        mine = ids[one, j]
+        if whole[other] and find(parent, mine) == find(parent, ids[other, 0]):
+            if whole[one]:
+                return
+            continue
+        found = meet(soa, other, query, j, limit, square)
+        while found:
+            join(parent, mine, ids[other, lowest(found)])
+            found &= found - np.uint64(1)
+            if whole[other]:
+                if whole[one]:
+                    return
+                break
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def join_within(soa, ids, count, low, high, box, element, first, limit, parent):  # type: ignore[no-untyped-def]
+    """Join all points of a tree that lie within squared distance ``limit``, without holding a pair.
+
+    Leaves that are one set already, because their own points and near leaves were met first, are not met in full:
+    the cost does not grow with the number of pairs when everything is close together.
+    """
+    dim = soa.shape[1]
+    num_leaves = soa.shape[0]
+    boxes = np.empty(num_leaves, np.float32)
+    query = np.empty((LEAF, dim), np.float32)
+    square = np.empty(LEAF, np.float32)
+    bounds = np.empty(LEAF, np.float32)
+    whole = np.zeros(num_leaves, np.bool_)
+    for phase in range(2):
+        for leaf in range(num_leaves):
+            bounds[: count[leaf]] = limit * GROW
+            bounds[count[leaf] :] = -1.0
+            for d in range(dim):
+                for j in range(LEAF):
+                    query[j, d] = soa[leaf, d, j]
+            stop = first[element[leaf] + 1]
+            if phase == 0:
+                last = min(stop, leaf + 2)  # its own points and the next leaf
+            else:
+                last = stop
+                box_distances(low, high, leaf, low, high, leaf, stop, boxes)
+            for other in range(leaf, last):
+                if phase == 1 and (other == leaf or boxes[other - leaf] > limit * GROW):
+                    continue
+                _join_leaves(
+                    parent, leaf, other, query, soa, ids, box, bounds, limit, square, whole
+                )  # fmt: skip
+        for leaf in range(num_leaves):
+            root = find(parent, ids[leaf, 0])
+            whole[leaf] = True
+            for j in range(1, count[leaf]):
+                if find(parent, ids[leaf, j]) != root:
+                    whole[leaf] = False
+                    break

@@ -49,13 +49,15 @@ def _largest(values):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _visit(q_soa, q_ids, leaf, query, c_soa, c_ids, c_box, other, exclude, bounds, square, best):  # type: ignore[no-untyped-def]
+def _visit(q_soa, q_ids, leaf, query, c_soa, c_ids, c_least, c_box, other, exclude, bounds, square, best):  # type: ignore[no-untyped-def]
     """Meet the queries of ``leaf`` with the points of the leaf ``other``; keep the smallest keys in ``best`` (64, k)."""
     last = best.shape[1] - 1
     askers = reach(q_soa, leaf, c_box, other, bounds)
     while askers:
         j = lowest(askers)
         askers &= askers - np.uint64(1)
+        if bounds[j] == 0.0 and c_least[other] > best[j, last]:
+            continue  # k coincident points are known and this leaf has no lower row
         found = meet(c_soa, other, query, j, bounds[j], square)
         if not found:
             continue
@@ -87,6 +89,7 @@ def _search(
     q_element,
     c_soa,
     c_ids,
+    c_least,
     c_low,
     c_high,
     c_box,
@@ -128,7 +131,9 @@ def _search(
             for t in todo:
                 if boxes[t] > _largest(bounds):
                     break
-                _visit(q_soa, q_ids, leaf, query, c_soa, c_ids, c_box, start + t, exclude, bounds, square, best)
+                _visit(
+                    q_soa, q_ids, leaf, query, c_soa, c_ids, c_least, c_box, start + t, exclude, bounds, square, best
+                )
                 boxes[t] = np.inf  # done: above every bound
         for j in range(num):
             row = q_ids[leaf, j]
@@ -160,7 +165,7 @@ def leaf_knn(
     def kernel(begin: int, end: int) -> None:
         _search(
             begin, end, queries.soa, queries.ids, queries.count, queries.low, queries.high, queries.element,
-            candidates.soa, candidates.ids, candidates.low, candidates.high, candidates.box, candidates.first,
+            candidates.soa, candidates.ids, candidates.least, candidates.low, candidates.high, candidates.box, candidates.first,
             exclude_self, min(np.float32(limit), LARGEST), index, square,
         )  # fmt: skip
 

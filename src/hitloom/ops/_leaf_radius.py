@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hitloom.ops._leaf_knn import GROW, LARGEST, box_distances
 from hitloom.ops._leaf_tree import LeafTree
 from hitloom.ops._threads import run_blocks
-from hitloom.ops._vector import LEAF, bits_of, lowest, meet, reach
+from hitloom.ops._vector import LEAF, bits_of, float_of, lowest, meet, reach
 
 
 def square_limit(radius: float) -> np.float32:
@@ -36,6 +36,44 @@ def key_limit(radius: float) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _sort(keys, first, last, spare, limit):  # type: ignore[no-untyped-def]
+    """Sort ``keys[first:last]``, all of squared distance <= ``limit``, with room in ``spare`` for two copies.
+
+    Keys are dealt into as many bins as there are keys, by squared distance, which leaves little to an insertion sort;
+    a bin that stays large (many equal distances) is sorted by itself.
+    """
+    num = last - first
+    if num > 16:
+        bins = spare[num : 2 * num]
+        bins[:] = 0
+        scale = np.float32(num - 1) / limit if limit > np.float32(1e-30) else np.float32(0.0)
+        for i in range(first, last):
+            bins[np.uint64(float_of(keys[i] >> 32) * scale)] += 1
+        total = 0
+        crowd = 0
+        for i in range(num):
+            many = bins[i]
+            bins[i] = total
+            total += many
+            crowd = many if many > crowd else crowd
+        for i in range(first, last):
+            place = np.uint64(float_of(keys[i] >> 32) * scale)
+            spare[np.uint64(bins[place])] = keys[i]
+            bins[place] += 1
+        if crowd > 64:
+            spare[:num].sort()
+        for i in range(num):
+            keys[first + i] = spare[i]
+    for i in range(first + 1, last):
+        key = keys[i]
+        j = i
+        while j > first and keys[j - 1] > key:
+            keys[j] = keys[j - 1]
+            j -= 1
+        keys[j] = key
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _collect(begin, end, soa, ids, count, low, high, box, element, first, limit, most, degree):  # type: ignore[no-untyped-def]
     """Return the sorted keys of each point of the leaves ``begin:end`` and set its degree; stop beyond ``most`` keys."""
     dim = soa.shape[1]
@@ -45,6 +83,7 @@ def _collect(begin, end, soa, ids, count, low, high, box, element, first, limit,
     bounds = np.empty(LEAF, np.float32)
     masks = np.empty(16, np.uint64)
     keys = np.empty(4096, np.int64)
+    spare = np.empty(4096, np.int64)
     fill = 0
     for leaf in range(begin, end):
         start, stop = first[element[leaf]], first[element[leaf] + 1]
@@ -77,7 +116,9 @@ def _collect(begin, end, soa, ids, count, low, high, box, element, first, limit,
                     found &= found - np.uint64(1)
                     keys[fill] = (bits_of(square[i]) << 32) | ids[other, i]
                     fill += ids[other, i] != mine
-            keys[origin:fill].sort()
+            if 2 * (fill - origin) > spare.shape[0]:
+                spare = np.empty(4 * (fill - origin), np.int64)
+            _sort(keys, origin, fill, spare, limit)
             degree[mine] = fill - origin
             if fill > most:
                 return keys[:fill]
@@ -126,6 +167,33 @@ def leaf_pairs(
     for (begin, end), part in zip(sorted(spans), parts, strict=True):
         _scatter(begin, end, tree.ids, tree.count, part, indptr, keys)
     return indptr, keys
+
+
+def radius_for(tree: LeafTree, num_points: int, radius: float, max_pairs: int, *, num_tries: int) -> float | None:
+    """Return ``radius`` when it gives at most about 0.7 ``max_pairs``, else the first of ``num_tries`` smaller ones.
+
+    Judged by a sample of leaves. None when none is small enough.
+    """
+    if num_points * num_points <= max_pairs:
+        return radius
+    sample = range(0, len(tree.count), max(1, len(tree.count) // 32))
+    points = sum(int(tree.count[leaf]) for leaf in sample)
+    allowed = int(0.7 * max_pairs * points / num_points)
+    degree = np.zeros(num_points, np.int64)
+    for _ in range(num_tries + 1):
+        seen = 0
+        for leaf in sample:
+            keys = _collect(
+                leaf, leaf + 1, tree.soa, tree.ids, tree.count, tree.low, tree.high, tree.box, tree.element,
+                tree.first, square_limit(radius), allowed - seen, degree,
+            )  # fmt: skip
+            seen += len(keys)
+            if seen > allowed:
+                break
+        if seen <= allowed:
+            return radius
+        radius *= 0.7
+    return None
 
 
 def unpack(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hitloom.errors import ConfigError, DataError, nearest
 from hitloom.ops._blocked import blocked_knn
-from hitloom.ops._checks import check_points, check_positive, check_rows
+from hitloom.ops._checks import check_points, check_radius, check_rows
 
 KNN_METHODS = ("auto", "kdtree", "leaf", "blocked", "faiss-ivf", "faiss-hnsw")
 
@@ -119,7 +119,7 @@ def knn(
             raise DataError("query_batch: batch and query_batch come together or not at all; mend: give both")
     elif query_batch is not None:
         raise DataError("query_batch: came without query; mend: give query too")
-    radius = None if r_max is None else check_positive(r_max, "r_max")
+    radius = None if r_max is None else check_radius(r_max, "r_max")
 
     if method == "blocked" or (method == "auto" and x.device.type != "cpu"):
         index, square = blocked_knn(x, k, query=query, batch=batch, query_batch=query_batch, mask=mask)
@@ -151,11 +151,11 @@ def _on_cpu(
         from hitloom.ops._leaf_knn import leaf_knn
         from hitloom.ops._leaf_tree import build_tree
 
-        candidates = build_tree(points, rows, element, num_batch)
+        candidates = build_tree(points, None if mask is None else rows, element, num_batch)
         if query is None and mask is None:
             queries = candidates
         else:
-            queries = build_tree(asks, np.arange(len(asks)), query_element, num_batch)
+            queries = build_tree(asks, None, query_element, num_batch)
         largest = float(np.finfo(np.float32).max)
         limit = largest if radius is None else min(largest, radius * radius * (1 + 1e-6))
         index, square = leaf_knn(queries, candidates, k, num_queries=len(asks), exclude_self=query is None, limit=limit)

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from hitloom.errors import ConfigError, DataError, nearest
-from hitloom.ops._checks import check_points, check_positive, check_rows
+from hitloom.ops._checks import check_batch, check_points, check_radius, check_rows
 
 RADIUS_METHODS = ("auto", "leaf", "blocked")
 MAX_PAIRS = 200_000_000  # 20 bytes each while they are collected
@@ -104,7 +103,7 @@ def radius_graph(
         raise ConfigError(f"radius_graph: max_neighbours came as {max_neighbours}, wanted >= 0; mend: raise it")
     x = check_points(x, "x")
     batch = check_rows(batch, len(x), "batch", torch.int64)
-    r = check_positive(r, "r")
+    r = check_radius(r, "r")
     if method == "blocked" or (method == "auto" and x.device.type != "cpu"):
         found = _blocked(x, r, batch, max_pairs)
     else:
@@ -133,11 +132,8 @@ def _leaf(x: Tensor, r: float, batch: Tensor | None, max_pairs: int) -> tuple[Te
     from hitloom.ops._leaf_radius import leaf_pairs, unpack
     from hitloom.ops._leaf_tree import build_tree
 
-    element, num_batch = None, 1
-    if batch is not None:
-        values, element = np.unique(batch.cpu().numpy(), return_inverse=True)
-        num_batch = max(1, len(values))
-    tree = build_tree(x.cpu().numpy(), np.arange(len(x)), element, num_batch)
+    element, num_batch = check_batch(batch, len(x))
+    tree = build_tree(x.cpu().numpy(), None, element, num_batch)
     found = leaf_pairs(tree, len(x), r, max_pairs)
     if found is None:
         return None
