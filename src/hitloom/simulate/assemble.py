@@ -16,7 +16,7 @@ from hitloom.errors import DataError
 from hitloom.event import Event
 from hitloom.metrics.weights import hit_weights
 from hitloom.simulate.acts_chain import Crossings
-from hitloom.simulate.digitise import Cells, make_cells, measured_local
+from hitloom.simulate.digitise import Cells, leaves_hit, make_cells, measured_local
 from hitloom.simulate.modules import ModuleTable
 from hitloom.simulate.noise import make_noise, num_noise
 from hitloom.simulate.particles import ParticleTable
@@ -44,16 +44,20 @@ def build_event(
 ) -> Event:
     """Digitise crossings, add noise, order the hits by module (at random within one) and link them to particles.
 
+    Crossings too flat to leave a hit are dropped.
+
     Raises
     ------
     DataError
         When a crossing lies outside its module, or a particle id overflows.
     """
     rng_cells, rng_noise, rng_order = (np.random.default_rng([*seed, stream]) for stream in (3, 4, 5))
-    local = modules.to_local(crossings.module, crossings.position)
-    _check_inside(modules, crossings.module, local)
     direction = np.einsum("nij,ni->nj", modules.rotation[crossings.module], crossings.momentum)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    steep = leaves_hit(direction)
+    crossings, direction = crossings.select(steep), direction[steep]
+    local = modules.to_local(crossings.module, crossings.position)
+    _check_inside(modules, crossings.module, local)
     cells = make_cells(modules=modules, rows=crossings.module, local=local, direction=direction, rng=rng_cells)
     num = num_noise(num_hits=len(crossings), fraction=noise_fraction)
     noise_rows, noise_cells = make_noise(

@@ -3,7 +3,8 @@
 A track crosses a sensor of depth D as a straight line in (u, v, w); charge drifts sideways by ``shift`` over the
 depth in the barrels. Every cell that the drifted line touches responds: a pixel with the path length in it (mm),
 smeared by 10 % independently per cell, a strip with 1. On the true crossings of a real TrackML event these rules
-give the very same set of cells for 98 to 100 % of the hits of every volume (docs/simulation.md).
+give the very same set of cells for 98 to 100 % of the hits of every volume (docs/simulation.md). That event has no hit
+with a slant |p| / |p_w| above 10, although tracks as flat as that are common on the innermost layer: they are lost.
 
 Position, exact in TrackML: u = (m0 + 0.5) pitch_u - half_u + shift, v = (m1 + 0.5) pitch_v - half_v, w = 0, with m0, m1
 the value-weighted means of the channels. Legend: H crossings, C cells.
@@ -19,7 +20,7 @@ import numpy as np
 from hitloom.simulate.modules import ModuleTable
 
 SMEARING = 0.10  # relative, per pixel; fitted to the cell values of a real event
-_MIN_COSINE = 0.02  # tracks flatter than this (89 degrees) are treated as this flat
+MAX_SLANT = 10.0  # |p| / |p_w|; a sharp edge in the real event (largest 9.84)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,11 @@ def num_channels(modules: ModuleTable) -> tuple[np.ndarray, np.ndarray]:
     return num_u, num_v
 
 
+def leaves_hit(direction: np.ndarray) -> np.ndarray:
+    """Return (H,) whether crossings with unit direction (H, 3) along u, v, w are steep enough to leave a hit."""
+    return np.abs(direction[:, 2]) * MAX_SLANT >= 1.0
+
+
 def make_cells(
     *,
     modules: ModuleTable,
@@ -57,14 +63,15 @@ def make_cells(
     modules, rows
         Module table and the row (H,) of each crossing's module.
     local, direction
-        Crossing point (H, 3) in mm and unit direction (H, 3), both along the module's axes u, v, w.
+        Crossing point (H, 3) in mm and unit direction (H, 3), both along the module's axes u, v, w; a direction
+        flatter than :data:`MAX_SLANT` allows is taken as that flat.
     rng
         Smearing of the pixel values.
     """
     pitch_u, pitch_v = modules.readout("pitch_u")[rows], modules.readout("pitch_v")[rows]
     depth = (modules.readout("thickness") * modules.readout("depth_factor"))[rows]
     shift = modules.readout("shift")[rows]
-    cosine = np.where(direction[:, 2] < 0, -1.0, 1.0) * np.maximum(np.abs(direction[:, 2]), _MIN_COSINE)
+    cosine = np.where(direction[:, 2] < 0, -1.0, 1.0) * np.maximum(np.abs(direction[:, 2]), 1.0 / MAX_SLANT)
     slope_u = direction[:, 0] / cosine - np.abs(shift) / depth
     slope_v = direction[:, 1] / cosine
     middle_u = local[:, 0] + modules.half_u[rows] - shift / 2
