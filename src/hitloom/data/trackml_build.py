@@ -146,7 +146,8 @@ def add_cells(event: Event, cells: Columns, geometry: TrackMLGeometry | None, *,
 
 def add_objects(event: Event, particles: Columns) -> None:
     """Set the object table: every listed particle, with or without hits, momenta as generated."""
-    px, py, pz = (particles[name] for name in ("px", "py", "pz"))
+    # from what is stored (float32), so that the columns of the table agree with each other
+    px, py, pz = (particles[name].astype(np.float32).astype(np.float64) for name in ("px", "py", "pz"))
     pt = np.hypot(px, py)
     event.object_id = as_int(particles["particle_id"])
     event.object_charge = as_float(particles["q"])
