@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,9 @@ def load_safely(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        with torch.serialization.safe_globals(_allowed()):
+        # torch warns of pickle protocols that it does not expect; such a file loads, or is refused below
+        with torch.serialization.safe_globals(_allowed()), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             value = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
