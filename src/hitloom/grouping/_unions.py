@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def, call-arg, var-annotated"
 """Compiled union-find: sets joined by edges, by stored neighbour lists, or by leaves met on the way.
 
 N points, E ordered pairs, L leaves, D dimensions.
@@ -15,7 +16,7 @@ ROW = np.int64(0xFFFFFFFF)
 
 
 @njit(cache=True, nogil=True)
-def find(parent, i):  # type: ignore[no-untyped-def]
+def find(parent, i):
     """Return the root of ``i``, halving the path to it."""
     while parent[i] != i:
         parent[i] = parent[parent[i]]
@@ -24,7 +25,7 @@ def find(parent, i):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def join(parent, i, j):  # type: ignore[no-untyped-def]
+def join(parent, i, j):
     """Join the sets of ``i`` and ``j``; the lower root stays."""
     a = find(parent, i)
     b = find(parent, j)
@@ -35,14 +36,14 @@ def join(parent, i, j):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def join_edges(parent, source, target):  # type: ignore[no-untyped-def]
+def join_edges(parent, source, target):
     """Join the two ends of every edge."""
     for e in range(source.shape[0]):
         join(parent, source[e], target[e])
 
 
 @njit(cache=True, nogil=True)
-def number(parent, member):  # type: ignore[no-untyped-def]
+def number(parent, member):
     """Return labels (N,): sets numbered by their lowest member, -1 for points with ``member`` false."""
     num = parent.shape[0]
     labels = np.full(num, -1, np.int64)
@@ -59,7 +60,7 @@ def number(parent, member):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def adopt(parent, points, owners):  # type: ignore[no-untyped-def]
+def adopt(parent, points, owners):
     """Put each of ``points`` into the set of its owner; -1 owns nothing."""
     for i in range(points.shape[0]):
         if owners[i] >= 0:
@@ -67,7 +68,7 @@ def adopt(parent, points, owners):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def scan_labels(indptr, keys, limit, min_samples):  # type: ignore[no-untyped-def]
+def scan_labels(indptr, keys, limit, min_samples):
     """DBSCAN labels (N,) from rows of keys sorted by distance, of which those below ``limit`` count."""
     num = indptr.shape[0] - 1
     core = np.zeros(num, np.bool_)
@@ -98,23 +99,23 @@ def scan_labels(indptr, keys, limit, min_samples):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _join_leaves(parent, one, other, query, soa, ids, box, bounds, limit, square, whole):  # type: ignore[no-untyped-def]
+def _join_leaves(parent, tree, one, other, query, bounds, limit, square, whole):
     """Join the points of leaf ``one`` to those of leaf ``other`` within ``limit``.
 
     ``whole[leaf]`` says that a leaf is one set already: then one meeting is enough for each point.
     """
-    askers = reach(soa, one, box, other, bounds)
+    askers = reach(tree.soa, one, tree.box, other, bounds)
     while askers:
         j = lowest(askers)
         askers &= askers - np.uint64(1)
-        mine = ids[one, j]
-        if whole[other] and find(parent, mine) == find(parent, ids[other, 0]):
+        mine = tree.ids[one, j]
+        if whole[other] and find(parent, mine) == find(parent, tree.ids[other, 0]):
             if whole[one]:
                 return
             continue
-        found = meet(soa, other, query, j, limit, square)
+        found = meet(tree.soa, other, query, j, limit, square)
         while found:
-            join(parent, mine, ids[other, lowest(found)])
+            join(parent, mine, tree.ids[other, lowest(found)])
             found &= found - np.uint64(1)
             if whole[other]:
                 if whole[one]:
@@ -123,14 +124,14 @@ def _join_leaves(parent, one, other, query, soa, ids, box, bounds, limit, square
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def join_within(soa, ids, count, low, high, box, element, first, limit, parent):  # type: ignore[no-untyped-def]
+def join_within(tree, limit, parent):
     """Join all points of a tree that lie within squared distance ``limit``, without holding a pair.
 
     Leaves that are one set already, because their own points and near leaves were met first, are not met in full:
     the cost does not grow with the number of pairs when everything is close together.
     """
-    dim = soa.shape[1]
-    num_leaves = soa.shape[0]
+    dim = tree.soa.shape[1]
+    num_leaves = tree.soa.shape[0]
     boxes = np.empty(num_leaves, np.float32)
     query = np.empty((LEAF, dim), np.float32)
     square = np.empty(LEAF, np.float32)
@@ -138,27 +139,25 @@ def join_within(soa, ids, count, low, high, box, element, first, limit, parent):
     whole = np.zeros(num_leaves, np.bool_)
     for phase in range(2):
         for leaf in range(num_leaves):
-            bounds[: count[leaf]] = limit * GROW
-            bounds[count[leaf] :] = -1.0
+            bounds[: tree.filled[leaf]] = limit * GROW
+            bounds[tree.filled[leaf] :] = -1.0
             for d in range(dim):
                 for j in range(LEAF):
-                    query[j, d] = soa[leaf, d, j]
-            stop = first[element[leaf] + 1]
+                    query[j, d] = tree.soa[leaf, d, j]
+            stop = tree.first[tree.element[leaf] + 1]
             if phase == 0:
                 last = min(stop, leaf + 2)  # its own points and the next leaf
             else:
                 last = stop
-                box_distances(low, high, leaf, low, high, leaf, stop, boxes)
+                box_distances(tree, leaf, tree, leaf, stop, boxes)
             for other in range(leaf, last):
                 if phase == 1 and (other == leaf or boxes[other - leaf] > limit * GROW):
                     continue
-                _join_leaves(
-                    parent, leaf, other, query, soa, ids, box, bounds, limit, square, whole
-                )  # fmt: skip
+                _join_leaves(parent, tree, leaf, other, query, bounds, limit, square, whole)
         for leaf in range(num_leaves):
-            root = find(parent, ids[leaf, 0])
+            root = find(parent, tree.ids[leaf, 0])
             whole[leaf] = True
-            for j in range(1, count[leaf]):
-                if find(parent, ids[leaf, j]) != root:
+            for j in range(1, tree.filled[leaf]):
+                if find(parent, tree.ids[leaf, j]) != root:
                     whole[leaf] = False
                     break

@@ -118,9 +118,7 @@ class DBSCANScan:
         parent = np.arange(num, dtype=np.int32)
         inner, outer = np.flatnonzero(core), np.flatnonzero(~core)
         tree = self._tree if not len(outer) else build_tree(self._x, inner, self._batch, self._num_batch)
-        join_within(
-            tree.soa, tree.ids, tree.count, tree.low, tree.high, tree.box, tree.element, tree.first, limit, parent
-        )
+        join_within(tree, limit, parent)
         if len(outer) and len(inner):
             asks = build_tree(self._x, outer, self._batch, self._num_batch)
             owner, _ = leaf_knn(asks, tree, 1, num_queries=num, exclude_self=False, limit=float(limit))

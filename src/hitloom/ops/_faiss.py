@@ -5,6 +5,8 @@ Q queries, N points, D dimensions, k neighbours.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,7 +36,9 @@ def faiss_knn(
         When faiss is not installed.
     """
     require_extra("faiss", "bench")
-    import faiss
+    import importlib
+
+    faiss: Any = importlib.import_module("faiss")
 
     index = np.full((len(query), k), -1, np.int64)
     square = np.full((len(query), k), np.inf, np.float32)

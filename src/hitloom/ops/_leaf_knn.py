@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def, call-arg, var-annotated"
 """Exact nearest neighbours by leaf blocks, on the CPU.
 
 Leaves near the queries' leaf come first; a leaf whose box is farther than the k-th distance known so far is skipped,
@@ -23,24 +24,24 @@ NOBODY = np.int64(0xFFFFFFFF)  # row of an empty place; also the mask of the row
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-def box_distances(low, high, leaf, others_low, others_high, start, stop, out):  # type: ignore[no-untyped-def]
-    """Squared distance of the box ``leaf`` to each of the boxes ``start:stop``, into ``out``."""
+def box_distances(tree, leaf, others, start, stop, out):
+    """Squared distance of the box of ``leaf`` to those of the leaves ``start:stop`` of ``others``, into ``out``."""
     num = stop - start
     out[:num] = np.float32(0.0)
-    for d in range(low.shape[0]):
-        a, b = low[d, leaf], high[d, leaf]
-        from_low = others_low[d, start:stop]  # sliced, so that the loop is free of checks for negative positions
-        from_high = others_high[d, start:stop]
+    for d in range(tree.low.shape[0]):
+        a, b = tree.low[d, leaf], tree.high[d, leaf]
+        low = others.low[d, start:stop]  # sliced, so that the loop is free of checks for negative positions
+        high = others.high[d, start:stop]
         for i in range(num):
-            above = from_low[i] - b
-            below = a - from_high[i]
+            above = low[i] - b
+            below = a - high[i]
             gap = above if above > below else below
             gap = gap if gap > np.float32(0.0) else np.float32(0.0)
             out[i] += gap * gap
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _largest(values):  # type: ignore[no-untyped-def]
+def _largest(values):
     """Largest of 64 finite values."""
     top = values[0]
     for i in range(1, LEAF):
@@ -49,23 +50,23 @@ def _largest(values):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _visit(q_soa, q_ids, leaf, query, c_soa, c_ids, c_least, c_box, other, exclude, bounds, square, best):  # type: ignore[no-untyped-def]
-    """Meet the queries of ``leaf`` with the points of the leaf ``other``; keep the smallest keys in ``best`` (64, k)."""
+def _visit(queries, leaf, query, candidates, other, exclude, bounds, square, best):
+    """Meet the queries of ``leaf`` with the points of leaf ``other``; keep the smallest keys in ``best`` (64, k)."""
     last = best.shape[1] - 1
-    askers = reach(q_soa, leaf, c_box, other, bounds)
+    askers = reach(queries.soa, leaf, candidates.box, other, bounds)
     while askers:
         j = lowest(askers)
         askers &= askers - np.uint64(1)
-        if bounds[j] == 0.0 and c_least[other] > best[j, last]:
+        if bounds[j] == 0.0 and candidates.least[other] > best[j, last]:
             continue  # k coincident points are known and this leaf has no lower row
-        found = meet(c_soa, other, query, j, bounds[j], square)
+        found = meet(candidates.soa, other, query, j, bounds[j], square)
         if not found:
             continue
-        mine = q_ids[leaf, j] if exclude else -1
+        mine = queries.ids[leaf, j] if exclude else -1
         while found:
             i = lowest(found)
             found &= found - np.uint64(1)
-            index = c_ids[other, i]
+            index = candidates.ids[other, i]
             key = (bits_of(square[i]) << 32) | index
             if key >= best[j, last] or index == mine:
                 continue
@@ -78,48 +79,28 @@ def _visit(q_soa, q_ids, leaf, query, c_soa, c_ids, c_least, c_box, other, exclu
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _search(
-    begin,
-    end,
-    q_soa,
-    q_ids,
-    q_count,
-    q_low,
-    q_high,
-    q_element,
-    c_soa,
-    c_ids,
-    c_least,
-    c_low,
-    c_high,
-    c_box,
-    c_first,
-    exclude,
-    limit,
-    out_index,
-    out_square,
-):  # type: ignore[no-untyped-def]
+def _search(begin, end, queries, candidates, exclude, limit, out_index, out_square):
     """Fill the rows of the queries in the leaves ``begin:end``; squared distances above ``limit`` do not count."""
-    dim = q_soa.shape[1]
+    dim = queries.soa.shape[1]
     k = out_index.shape[1]
-    boxes = np.empty(c_soa.shape[0], np.float32)
+    boxes = np.empty(candidates.soa.shape[0], np.float32)
     query = np.empty((LEAF, dim), np.float32)
     best = np.empty((LEAF, k), np.int64)
     bounds = np.empty(LEAF, np.float32)
     square = np.empty(LEAF, np.float32)
     for leaf in range(begin, end):
-        element = q_element[leaf]
-        start, stop = c_first[element], c_first[element + 1]
+        element = queries.element[leaf]
+        start, stop = candidates.first[element], candidates.first[element + 1]
         if start == stop:
             continue
-        num = q_count[leaf]
+        num = queries.filled[leaf]
         for d in range(dim):
             for j in range(LEAF):
-                query[j, d] = q_soa[leaf, d, j]
+                query[j, d] = queries.soa[leaf, d, j]
         best[:] = (bits_of(limit) << 32) | NOBODY
         bounds[:num] = limit * GROW
         bounds[num:] = -1.0
-        box_distances(q_low, q_high, leaf, c_low, c_high, start, stop, boxes)
+        box_distances(queries, leaf, candidates, start, stop, boxes)
         # The nearest leaf and its neighbours in the order of the tree come first: their bounds are tight before the
         # others are sorted.
         nearest = np.argmin(boxes[: stop - start])
@@ -131,12 +112,10 @@ def _search(
             for t in todo:
                 if boxes[t] > _largest(bounds):
                     break
-                _visit(
-                    q_soa, q_ids, leaf, query, c_soa, c_ids, c_least, c_box, start + t, exclude, bounds, square, best
-                )
+                _visit(queries, leaf, query, candidates, start + t, exclude, bounds, square, best)
                 boxes[t] = np.inf  # done: above every bound
         for j in range(num):
-            row = q_ids[leaf, j]
+            row = queries.ids[leaf, j]
             for i in range(k):
                 if best[j, i] & NOBODY != NOBODY:
                     out_index[row, i] = best[j, i] & NOBODY
@@ -159,15 +138,11 @@ def leaf_knn(
     """
     index = np.full((num_queries, k), -1, np.int64)
     square = np.full((num_queries, k), np.inf, np.float32)
-    if k == 0 or not len(queries.count) or not len(candidates.count):
+    if k == 0 or not len(queries.filled) or not len(candidates.filled):
         return index, square
 
     def kernel(begin: int, end: int) -> None:
-        _search(
-            begin, end, queries.soa, queries.ids, queries.count, queries.low, queries.high, queries.element,
-            candidates.soa, candidates.ids, candidates.least, candidates.low, candidates.high, candidates.box, candidates.first,
-            exclude_self, min(np.float32(limit), LARGEST), index, square,
-        )  # fmt: skip
+        _search(begin, end, queries, candidates, exclude_self, min(np.float32(limit), LARGEST), index, square)
 
-    run_blocks(kernel, len(queries.count), grain=8)
+    run_blocks(kernel, len(queries.filled), grain=8)
     return index, square

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def, call-arg, var-annotated"
 """All pairs within a radius by leaf blocks, on the CPU.
 
 A pair is held as one 64-bit key, bits of the squared distance above, row of the neighbour below: keys sort by
@@ -36,7 +37,7 @@ def key_limit(radius: float) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _sort(keys, first, last, spare, limit):  # type: ignore[no-untyped-def]
+def _sort(keys, first, last, spare, limit):
     """Sort ``keys[first:last]``, all of squared distance <= ``limit``, with room in ``spare`` for two copies.
 
     Keys are dealt into as many bins as there are keys, by squared distance, which leaves little to an insertion sort;
@@ -74,10 +75,10 @@ def _sort(keys, first, last, spare, limit):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _collect(begin, end, soa, ids, count, low, high, box, element, first, limit, most, degree):  # type: ignore[no-untyped-def]
-    """Return the sorted keys of each point of the leaves ``begin:end`` and set its degree; stop beyond ``most`` keys."""
-    dim = soa.shape[1]
-    boxes = np.empty(soa.shape[0], np.float32)
+def _collect(begin, end, tree, limit, most, degree):
+    """Return the sorted keys of each point of the leaves ``begin:end``, set its degree; stop beyond ``most`` keys."""
+    dim = tree.soa.shape[1]
+    boxes = np.empty(tree.soa.shape[0], np.float32)
     query = np.empty((LEAF, dim), np.float32)
     square = np.empty(LEAF, np.float32)
     bounds = np.empty(LEAF, np.float32)
@@ -86,27 +87,28 @@ def _collect(begin, end, soa, ids, count, low, high, box, element, first, limit,
     spare = np.empty(4096, np.int64)
     fill = 0
     for leaf in range(begin, end):
-        start, stop = first[element[leaf]], first[element[leaf] + 1]
-        num = count[leaf]
+        element = tree.element[leaf]
+        start, stop = tree.first[element], tree.first[element + 1]
+        num = tree.filled[leaf]
         bounds[:num] = limit * GROW
         bounds[num:] = -1.0
         for d in range(dim):
             for j in range(LEAF):
-                query[j, d] = soa[leaf, d, j]
-        box_distances(low, high, leaf, low, high, start, stop, boxes)
+                query[j, d] = tree.soa[leaf, d, j]
+        box_distances(tree, leaf, tree, start, stop, boxes)
         todo = np.flatnonzero(boxes[: stop - start] <= limit * GROW)
         if todo.shape[0] > masks.shape[0]:
             masks = np.empty(todo.shape[0] * 2, np.uint64)
         for t in range(todo.shape[0]):
-            masks[t] = reach(soa, leaf, box, start + todo[t], bounds)
+            masks[t] = reach(tree.soa, leaf, tree.box, start + todo[t], bounds)
         for j in range(num):
-            mine = ids[leaf, j]
+            mine = tree.ids[leaf, j]
             origin = fill
             for t in range(todo.shape[0]):
                 if not (masks[t] >> np.uint64(j)) & np.uint64(1):
                     continue
                 other = start + todo[t]
-                found = meet(soa, other, query, j, limit, square)
+                found = meet(tree.soa, other, query, j, limit, square)
                 if fill + LEAF > keys.shape[0]:
                     larger = np.empty(2 * keys.shape[0], np.int64)
                     larger[:fill] = keys[:fill]
@@ -114,8 +116,8 @@ def _collect(begin, end, soa, ids, count, low, high, box, element, first, limit,
                 while found:
                     i = lowest(found)
                     found &= found - np.uint64(1)
-                    keys[fill] = (bits_of(square[i]) << 32) | ids[other, i]
-                    fill += ids[other, i] != mine
+                    keys[fill] = (bits_of(square[i]) << 32) | tree.ids[other, i]
+                    fill += tree.ids[other, i] != mine
             if 2 * (fill - origin) > spare.shape[0]:
                 spare = np.empty(4 * (fill - origin), np.int64)
             _sort(keys, origin, fill, spare, limit)
@@ -126,12 +128,12 @@ def _collect(begin, end, soa, ids, count, low, high, box, element, first, limit,
 
 
 @njit(cache=True, nogil=True)
-def _scatter(begin, end, ids, count, keys, indptr, out):  # type: ignore[no-untyped-def]
+def _scatter(begin, end, tree, keys, indptr, out):
     """Copy the keys of the leaves ``begin:end`` to their rows of ``out``."""
     fill = 0
     for leaf in range(begin, end):
-        for j in range(count[leaf]):
-            row = ids[leaf, j]
+        for j in range(tree.filled[leaf]):
+            row = tree.ids[leaf, j]
             to = indptr[row]
             num = indptr[row + 1] - to
             out[to : to + num] = keys[fill : fill + num]
@@ -150,22 +152,19 @@ def leaf_pairs(
     def collect(begin: int, end: int) -> NDArray[np.int64]:
         if seen[0] > max_pairs:
             return np.empty(0, np.int64)
-        keys = _collect(
-            begin, end, tree.soa, tree.ids, tree.count, tree.low, tree.high, tree.box, tree.element, tree.first,
-            limit, max_pairs, degree,
-        )  # fmt: skip
+        keys = _collect(begin, end, tree, limit, max_pairs, degree)
         spans.append((begin, end))
         seen[0] += len(keys)
         return keys
 
-    parts = run_blocks(collect, len(tree.count), grain=8)
+    parts = run_blocks(collect, len(tree.filled), grain=8)
     if seen[0] > max_pairs:
         return None
     indptr = np.zeros(num_points + 1, np.int64)
     np.cumsum(degree, out=indptr[1:])
     keys = np.empty(int(indptr[-1]), np.int64)
     for (begin, end), part in zip(sorted(spans), parts, strict=True):
-        _scatter(begin, end, tree.ids, tree.count, part, indptr, keys)
+        _scatter(begin, end, tree, part, indptr, keys)
     return indptr, keys
 
 
@@ -176,17 +175,14 @@ def radius_for(tree: LeafTree, num_points: int, radius: float, max_pairs: int, *
     """
     if num_points * num_points <= max_pairs:
         return radius
-    sample = range(0, len(tree.count), max(1, len(tree.count) // 32))
-    points = sum(int(tree.count[leaf]) for leaf in sample)
+    sample = range(0, len(tree.filled), max(1, len(tree.filled) // 32))
+    points = sum(int(tree.filled[leaf]) for leaf in sample)
     allowed = int(0.7 * max_pairs * points / num_points)
     degree = np.zeros(num_points, np.int64)
     for _ in range(num_tries + 1):
         seen = 0
         for leaf in sample:
-            keys = _collect(
-                leaf, leaf + 1, tree.soa, tree.ids, tree.count, tree.low, tree.high, tree.box, tree.element,
-                tree.first, square_limit(radius), allowed - seen, degree,
-            )  # fmt: skip
+            keys = _collect(leaf, leaf + 1, tree, square_limit(radius), allowed - seen, degree)
             seen += len(keys)
             if seen > allowed:
                 break

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def, call-arg, var-annotated"
 """Order points into small leaves, each with its bounding box, for the leaf-block searches.
 
 Points are split at the median of the widest axis until at most ``LEAF`` remain. A leaf is stored as
@@ -8,7 +9,7 @@ n points, D dimensions, L leaves, B batch elements.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -21,12 +22,11 @@ SAMPLE = 256  # points looked at to choose an axis
 MANY = 20_000  # points from which threads pay
 
 
-@dataclass(frozen=True, slots=True)
-class LeafTree:
-    """Points in leaf order.
+class LeafTree(NamedTuple):
+    """Points in leaf order; compiled code takes it as it is.
 
     ``soa`` (L, D, LEAF) coordinates, padded with NaN; ``ids`` (L, LEAF) row of each point in the caller's
-    array, -1 where padded; ``count`` (L,) points in the leaf; ``least`` (L,) lowest
+    array, -1 where padded; ``filled`` (L,) points in the leaf; ``least`` (L,) lowest
     of its rows; ``low``, ``high`` (D, L) boxes and the same as
     ``box`` (L, 2, D); ``element`` (L,) batch
     element of the leaf; ``first`` (B + 1,) first leaf of each batch element.
@@ -34,7 +34,7 @@ class LeafTree:
 
     soa: NDArray[np.float32]
     ids: NDArray[np.int32]
-    count: NDArray[np.int32]
+    filled: NDArray[np.int32]
     least: NDArray[np.int32]
     low: NDArray[np.float32]
     high: NDArray[np.float32]
@@ -44,7 +44,7 @@ class LeafTree:
 
 
 @njit(cache=True, nogil=True)
-def _select(keys, order, first, last, nth):  # type: ignore[no-untyped-def]
+def _select(keys, order, first, last, nth):
     """Partition ``keys[first:last]`` (and ``order`` with it) so that the smallest ``nth - first`` come first."""
     last -= 1
     while first < last:
@@ -73,7 +73,7 @@ def _select(keys, order, first, last, nth):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _halve(x, order, first, last, keys):  # type: ignore[no-untyped-def]
+def _halve(x, order, first, last, keys):
     """Split ``order[first:last]`` on the widest axis at a whole number of leaves near the middle; return where."""
     dim = x.shape[1]
     num = last - first
@@ -95,7 +95,7 @@ def _halve(x, order, first, last, keys):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _split(x, order, first, last):  # type: ignore[no-untyped-def]
+def _split(x, order, first, last):
     """Order the points ``order[first:last]`` of ``x`` (n, D) into leaves, in place."""
     keys = np.empty(last - first, np.float32)
     stack = [(first, last)]
@@ -108,7 +108,7 @@ def _split(x, order, first, last):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _split_all(x, order, sizes):  # type: ignore[no-untyped-def]
+def _split_all(x, order, sizes):
     """Order each run of ``sizes`` points into leaves."""
     begin = 0
     for size in sizes:
@@ -118,7 +118,7 @@ def _split_all(x, order, sizes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _pack(x, order, sizes, soa, ids, count, least, low, high):  # type: ignore[no-untyped-def]
+def _pack(x, order, sizes, soa, ids, filled, least, low, high):
     """Write the leaves of runs of ``sizes`` points, a new leaf for each run."""
     dim = x.shape[1]
     leaf = 0
@@ -126,7 +126,7 @@ def _pack(x, order, sizes, soa, ids, count, least, low, high):  # type: ignore[n
     for size in sizes:
         for start in range(begin, begin + size, LEAF):
             num = min(LEAF, begin + size - start)
-            count[leaf] = num
+            filled[leaf] = num
             for d in range(dim):
                 small = large = x[order[start], d]
                 for j in range(num):
@@ -192,7 +192,7 @@ def build_tree(
     total = int(first[-1])
     soa = np.full((total, dim, LEAF), np.nan, np.float32)
     ids = np.full((total, LEAF), -1, np.int32)
-    count = np.zeros(total, np.int32)
+    filled = np.zeros(total, np.int32)
     least = np.zeros(total, np.int32)
     low = np.zeros((dim, total), np.float32)
     high = np.zeros((dim, total), np.float32)
@@ -200,11 +200,11 @@ def build_tree(
         _split_in_threads(x, order)
     elif dim:
         _split_all(x, order, sizes)
-    _pack(x, order, sizes, soa, ids, count, least, low, high)
+    _pack(x, order, sizes, soa, ids, filled, least, low, high)
     return LeafTree(
         soa=soa,
         ids=ids,
-        count=count,
+        filled=filled,
         least=least,
         low=low,
         high=high,

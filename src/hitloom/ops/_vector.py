@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def, call-arg, var-annotated"
 """Vector instructions for the leaf searches: one query, or one box, against the 64 points of a leaf.
 
 Written as LLVM vectors because the compiler's own vectorisation of the same loops keeps the 64 running sums in memory
@@ -97,14 +98,14 @@ def _walk(builder: Any, dim: Any, leaf_pointer: Any, limits: list[Any], gap_of: 
 
 
 @intrinsic
-def meet(typing_context, points, leaf, query, row, bound, out):  # type: ignore[no-untyped-def]
+def meet(typing_context, points, leaf, query, row, bound, out):
     """Squared distances of ``query[row]`` to ``points[leaf]`` (D, 64): the mask of those <= ``bound``.
 
     ``out`` (64,) holds the squared distances when the mask is not 0, and is untouched when it is. All arrays are
     float32 and contiguous. Padding of NaN never passes.
     """
 
-    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def emit(context, builder, signature, arguments):
         points, leaf, query, row, bound, out = arguments
         points = context.make_array(signature.args[0])(context, builder, points)
         query = context.make_array(signature.args[2])(context, builder, query)
@@ -113,7 +114,7 @@ def meet(typing_context, points, leaf, query, row, bound, out):  # type: ignore[
         block = builder.gep(points.data, [builder.mul(builder.mul(leaf, dim), _const(LEAF))])
         line = builder.gep(query.data, [builder.mul(row, dim)])
 
-        def gap_of(axis):  # type: ignore[no-untyped-def]
+        def gap_of(axis):
             value = _splat(builder, builder.load(builder.gep(line, [axis])))
             return lambda point: builder.fsub(point, value)
 
@@ -128,13 +129,13 @@ def meet(typing_context, points, leaf, query, row, bound, out):  # type: ignore[
 
 
 @intrinsic
-def reach(typing_context, points, leaf, boxes, other, bounds):  # type: ignore[no-untyped-def]
+def reach(typing_context, points, leaf, boxes, other, bounds):
     """Mask of the points of ``points[leaf]`` (D, 64) whose squared distance to a box is <= their ``bounds`` (64,).
 
     ``boxes`` (L, 2, D) holds lower and upper corners; ``other`` says which.
     """
 
-    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def emit(context, builder, signature, arguments):
         points, leaf, boxes, other, bounds = arguments
         points = context.make_array(signature.args[0])(context, builder, points)
         boxes = context.make_array(signature.args[2])(context, builder, boxes)
@@ -145,10 +146,10 @@ def reach(typing_context, points, leaf, boxes, other, bounds):  # type: ignore[n
         upper = builder.gep(lower, [dim])
         zero = ir.Constant(_VECTOR, [0.0] * _WIDTH)
 
-        def larger(a, b):  # type: ignore[no-untyped-def]
+        def larger(a, b):
             return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
-        def gap_of(axis):  # type: ignore[no-untyped-def]
+        def gap_of(axis):
             low = _splat(builder, builder.load(builder.gep(lower, [axis])))
             high = _splat(builder, builder.load(builder.gep(upper, [axis])))
             return lambda point: larger(larger(builder.fsub(low, point), builder.fsub(point, high)), zero)
@@ -160,30 +161,30 @@ def reach(typing_context, points, leaf, boxes, other, bounds):  # type: ignore[n
 
 
 @intrinsic
-def lowest(typing_context, mask):  # type: ignore[no-untyped-def]
+def lowest(typing_context, mask):
     """Position of the lowest set bit of a mask that is not 0."""
 
-    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def emit(context, builder, signature, arguments):
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.uint64), emit
 
 
 @intrinsic
-def bits_of(typing_context, value):  # type: ignore[no-untyped-def]
+def bits_of(typing_context, value):
     """The bits of a float32 as an int64; they grow with the value when it is not negative."""
 
-    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def emit(context, builder, signature, arguments):
         return builder.zext(builder.bitcast(arguments[0], ir.IntType(32)), _INT)
 
     return types.int64(types.float32), emit
 
 
 @intrinsic
-def float_of(typing_context, bits):  # type: ignore[no-untyped-def]
+def float_of(typing_context, bits):
     """The float32 whose bits are the low half of an int64: the inverse of :func:`bits_of`."""
 
-    def emit(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def emit(context, builder, signature, arguments):
         return builder.bitcast(builder.trunc(arguments[0], ir.IntType(32)), _FLOAT)
 
     return types.float32(types.int64), emit

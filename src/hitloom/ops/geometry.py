@@ -21,7 +21,7 @@ def wrap_phi(phi: Tensor) -> Tensor:
     Examples
     --------
     >>> wrap_phi(torch.tensor([0.5, 7.0])).tolist()
-    [0.5, 0.7168145179748535]
+    [0.5, 0.7168147563934326]
     """
     turned = torch.remainder(phi + math.pi, 2 * math.pi) - math.pi
     # A remainder that rounds up to a whole turn belongs at the lower end.
@@ -37,8 +37,8 @@ def delta_phi(a: Tensor, b: Tensor) -> Tensor:
 def cylindrical(pos: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return (r, phi, z, eta) of ``pos`` (..., 3), each (...).
 
-    ``r = hypot(x, y)``, ``phi = atan2(y, x)`` in [-pi, pi], ``eta = asinh(z / r)`` (equal to -ln tan(theta / 2)); on the beam line
-    eta is +-inf with the sign of z, at the origin 0.
+    ``r = hypot(x, y)``, ``phi = atan2(y, x)`` in [-pi, pi], ``eta = asinh(z / r)``, which equals -ln tan(theta / 2); on
+    the beam line eta is +-inf with the sign of z, at the origin 0.
 
     Raises
     ------

@@ -59,7 +59,7 @@ def segment_max(values: Tensor, index: Tensor, num_segments: int, *, empty: floa
 
 
 def segment_softmax(logits: Tensor, index: Tensor, num_segments: int) -> Tensor:
-    """Softmax of ``logits`` (E, F...) among the rows of each segment, same shape and type, computed in float32 or better.
+    """Softmax of ``logits`` (E, F...) among the rows of each segment; computed in float32 or better, type kept.
 
     Examples
     --------
