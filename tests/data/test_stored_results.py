@@ -121,6 +121,9 @@ def test_eggnet_defect_19_stale_results_are_refused_or_redone(tmp_path, name):
         writer.write(result(2, 5))
     assert open_results(tmp_path).meta == other
     assert open_results(tmp_path).event_ids == [2]
+    with ResultWriter(tmp_path, "val", meta=META, redo=True):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_eggnet_defect_19_stale_parts_are_refused_or_redone(tmp_path):

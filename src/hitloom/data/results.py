@@ -152,7 +152,7 @@ class ResultWriter:
     ) -> None:
         if kind is not None:
             return
-        if any(file != self.path for file in self._files.values()) or not self.path.exists():
+        if not self._files or any(file != self.path for file in self._files.values()):
             self._merge()
         shutil.rmtree(self._parts)
 
@@ -160,6 +160,7 @@ class ResultWriter:
         order = self._order or {}
         event_ids = sorted(self._files, key=lambda event_id: (order.get(event_id, len(order)), event_id))
         if not event_ids:
+            self.path.unlink(missing_ok=True)  # stale results that were to be redone, and nothing came
             return
         finished = _read_finished(self.path) if self.path in self._files.values() else {}
         first = self._files[event_ids[0]]
