@@ -1,4 +1,4 @@
-"""What every command promises: fast help, one line and exit code 2 for wrong input, tracebacks for our own faults only."""
+"""What every command promises: fast help, one line and exit code 2 for wrong input, a traceback for our own faults."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_transforms_draw_by_seed_epoch_and_index_alone(num_workers: int):
     def epochs(workers: int, skipped: int = 0) -> list[list[Any]]:
         loader = EpochLoader(
             [tiny_event(i) for i in range(3)],
-            batch_size=1, shuffle=True, seed=3, num_workers=workers, transform=shift,
+            batch_size=1, shuffle=True, seed=3, num_workers=workers, transforms=(shift,),
         )  # fmt: skip
         result = []
         for epoch in range(2):

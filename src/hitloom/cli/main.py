@@ -134,7 +134,7 @@ def _log_lines() -> Iterator[None]:
     handler.setFormatter(_Lines("%(message)s"))
     before = log.level, log.propagate
     log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.INFO if os.environ.get("LOCAL_RANK", "0") == "0" else logging.ERROR)  # one process speaks
     log.propagate = False
     try:
         yield

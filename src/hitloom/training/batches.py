@@ -5,7 +5,7 @@ Shape letters: B events of a batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch
 
+from hitloom.data.loaders import EventDataset, Transform
 from hitloom.errors import DataError
 from hitloom.event import Event
 
@@ -63,23 +64,20 @@ class EpochBatches:
 
 
 class _Draw(torch.utils.data.Dataset):
-    """Events with a transform whose random numbers depend on (seed, epoch, index) only.
+    """Events as drawn in an epoch; the random numbers of the transforms depend on (seed, epoch, event id) only.
 
-    The index carries the epoch, so that workers that outlive an epoch draw anew. An event that the transform leaves out
+    The index carries the epoch, so that workers that outlive an epoch draw anew. An event that a transform leaves out
     (returns None) is replaced by the next one, so that every batch holds an event on every device.
     """
 
-    def __init__(self, events: Sequence[Event], transform: Callable[..., Event | None] | None, seed: int) -> None:
-        self.events, self.transform, self.seed = events, transform, seed
+    def __init__(self, events: EventDataset) -> None:
+        self.events = events
 
     def __getitem__(self, key: tuple[int, int]) -> Event:
         epoch, index = key
-        if self.transform is None:
-            return self.events[index]
         num_events = len(self.events)
-        for number in (*range(index, num_events), *range(index)):
-            generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, number, 2))
-            event = self.transform(self.events[number], generator)
+        for place in (*range(index, num_events), *range(index)):
+            event = self.events.get(place, epoch)
             if event is not None:
                 return event
         raise DataError("no training event is left after the random cut; mend: wider bounds in data.phi_wedge")
@@ -115,7 +113,7 @@ class EpochLoader:
         shuffle: bool,
         seed: int,
         num_workers: int,
-        transform: Callable[..., Event | None] | None = None,
+        transforms: Sequence[Transform] = (),
     ) -> None:
         self.sampler = self
         self.batches = EpochBatches(
@@ -127,7 +125,7 @@ class EpochLoader:
         self.num_skipped = 0
         self._keys = _KeyedBatches(self.batches)
         self._loader: DataLoader[Any] = DataLoader(
-            _Draw(events, transform, seed),
+            _Draw(EventDataset(events, transforms=transforms, seed=seed)),
             batch_sampler=self._keys,
             num_workers=num_workers,
             persistent_workers=num_workers > 0,

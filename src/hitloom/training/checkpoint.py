@@ -13,11 +13,12 @@ import os
 import pickle
 import subprocess
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -120,10 +121,17 @@ def save_checkpoint(path: Path, *, header: Mapping[str, Any], weights: Mapping[s
     """Write a checkpoint so that ``path`` holds either the old file or the whole new one, never a part."""
     content = {"header": dict(header), "weights": dict(weights), "training": dict(training)}
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _atomic(path) as file:
+        torch.save(content, file)
+
+
+@contextmanager
+def _atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file that takes the name ``path`` once it is whole and on disk."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            torch.save(content, file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -177,17 +185,13 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 def export_weights(checkpoint: Checkpoint, path: str | Path) -> None:
     """Write the weights of a checkpoint as ``.safetensors`` with its header in the metadata, atomically."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.weights.items()}
-        save_file(weights, str(temporary), metadata={"hitloom": json.dumps(checkpoint.header)})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.weights.items()}
+    with _atomic(path) as file:
+        file.write(save(weights, metadata={"hitloom": json.dumps(checkpoint.header)}))
 
 
 def load_weights(system: System, checkpoint: Checkpoint) -> None:

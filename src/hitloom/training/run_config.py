@@ -18,6 +18,7 @@ from hitloom.errors import ConfigError, nearest
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
 
+_ALIASES = {"nhits": "num_points", "radius": "vertex_radius"}
 QUANTITIES = ("pt", "eta", "abs_eta", "phi", "vertex_radius", "num_points")
 
 
@@ -112,6 +113,15 @@ class EvaluationSection(Config):
     min_samples: int | None = Field(default=None, ge=1)
     eps_grid: tuple[float, ...] = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
     min_samples_grid: tuple[int, ...] = (2, 3, 4)
+
+    @pydantic.field_validator("targets", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """Accept ``object_pt`` and EggNet's ``hit_particle_pt`` for ``pt``, and so on."""
+        if not isinstance(value, dict):
+            return value
+        short = {str(name).removeprefix("object_").removeprefix("hit_particle_"): name for name in value}
+        return {_ALIASES.get(name, name): value[original] for name, original in short.items()}
 
     @pydantic.field_validator("targets")
     @classmethod

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from hitloom.data.conditions import Conditions
+from hitloom.data.loaders import Transform
 from hitloom.data.store import EventStore
 from hitloom.data.transforms import PhiWedge, event_generator, hard_cut, phi_wedge
 from hitloom.errors import ConfigError
@@ -27,14 +28,14 @@ class RunData:
     train, val : sequence of Event
     fingerprint : str
         Identity of the data, written into checkpoints.
-    transform : callable or None
+    transforms : sequence of callables
         ``transform(event, generator)``, applied to training events as they are drawn (the phi wedge).
     """
 
     train: Sequence[Event]
     val: Sequence[Event] = field(default_factory=list)
     fingerprint: str = ""
-    transform: Callable[..., Event | None] | None = None
+    transforms: Sequence[Transform] = ()
 
 
 class StoredEvents(Sequence[Event]):
@@ -102,5 +103,5 @@ def open_data(config: DataSection) -> RunData:
         train=StoredEvents(store, rows["train"], hard_cuts=config.hard_cuts),
         val=StoredEvents(store, rows["val"], hard_cuts=config.hard_cuts, wedge=wedge, seed=config.split_seed),
         fingerprint=store.fingerprint(),
-        transform=None if wedge is None else RandomWedge(wedge),
+        transforms=() if wedge is None else (RandomWedge(wedge),),
     )

@@ -125,7 +125,7 @@ def train(
         shuffle=config.data.shuffle,
         seed=settings.seed,
         num_workers=config.data.num_workers,
-        transform=data.transform,
+        transforms=data.transforms,
     )
     stop = StopSignals()
     keeper = Keeper(folder=folder, data=data, loader=loader, stop=stop, progress=progress)
