@@ -154,9 +154,9 @@ def report_particles(samples: dict[str, Sample]) -> None:
         per_eta = " ".join(f"{table.nhits[eta == i].mean():.2f}" for i in range(1, 9))
         later = sample.particles[(sample.particles.generation > 0) & (sample.particles.pt > 0.15)]
         print(
-            f"\n{name}: {len(sample.hits) / events:.0f} hits, {len(sample.particles) / events:.0f} particles listed per event\n"
-            f"  primaries with pt > 0.15 GeV, rho < 24 mm: {len(table) / events:.0f} on {len(vertices) / events:.0f} vertices, "
-            f"median {vertices.median():.0f} each\n"
+            f"\n{name}: {len(sample.hits) / events:.0f} hits, {len(sample.particles) / events:.0f} particles each\n"
+            f"  primaries with pt > 0.15 GeV, rho < 24 mm: {len(table) / events:.0f} on "
+            f"{len(vertices) / events:.0f} vertices, median {vertices.median():.0f} each\n"
             f"  hits per primary {table.nhits.mean():.2f}; none {np.mean(table.nhits == 0):.3f}; "
             f"below 4 {np.mean(table.nhits < 4):.3f}; in |eta| steps of 0.5: {per_eta}\n"
             f"  secondaries with pt > 0.15 GeV: {len(later) / len(table):.3f} per primary, "
@@ -207,9 +207,9 @@ def plot_occupancy(full: Sample, simulated: Sample, path: Path) -> None:
     top = axes[0, 0]
     step(top, edges, [real[key] for key in keys], "real, full event", REAL)
     step(top, edges, [made[key] for key in keys], f"simulated, mean of {simulated.num_events}", SIMULATED)
-    starts = [i for i, key in enumerate(keys) if i == 0 or keys[i - 1][0] != key[0]]
-    top.set_xticks(starts, [str(keys[i][0]) for i in starts])
-    top.set(xlabel="layer, grouped by volume (number at the first layer)", ylabel="hits per event, noise included")
+    middles = [np.mean([i for i, key in enumerate(keys) if key[0] == volume]) for volume in VOLUMES]
+    top.set_xticks(middles, [str(volume) for volume in VOLUMES])
+    top.set(xlabel="layer, grouped by volume ", ylabel="hits per event, noise included")
     top.legend(frameon=False)
     ratio = axes[0, 1]
     values = np.array([made[key] / real[key] for key in keys])
@@ -218,7 +218,7 @@ def plot_occupancy(full: Sample, simulated: Sample, path: Path) -> None:
     )
     overall = made.sum() / real.sum()
     ratio.axhline(overall, color=REAL, linewidth=1, label=f"all layers: {overall:.2f}")
-    ratio.set_xticks(starts, [str(keys[i][0]) for i in starts])
+    ratio.set_xticks(middles, [str(volume) for volume in VOLUMES])
     ratio.set(xlabel="layer, grouped by volume", ylabel="simulated / real hits", ylim=(0.5, 2.0))
     ratio.legend(frameon=False)
     for axis, sample, title in ((axes[1, 0], full, "real"), (axes[1, 1], simulated, "simulated")):
@@ -243,7 +243,7 @@ def plot_occupancy(full: Sample, simulated: Sample, path: Path) -> None:
             colour,
             linestyle=":",
         )
-    axis.set(xlabel="hits per particle, pt > 0.15 GeV", ylabel="share of particles")
+    axis.set(xlabel="hits per particle, pt > 0.15 GeV", ylabel="share of particles", ylim=(0, 0.27))
     axis.legend(frameon=False)
     axis = axes[2, 1]
     edges = np.linspace(0, 4, 17)

@@ -2,7 +2,7 @@
 
 An empirical model of what one full TrackML event shows, not nuclear physics. There the hadron tracks that end early
 and the points where new particles start follow the material of the ACTS geometry, measured in interaction lengths, but
-2.5 times as often as in nature. The particles that come out are protons and charged pions in the ratio 45 : 61,
+2.2 times as often as in nature. The particles that come out are protons and charged pions in the ratio 45 : 61,
 isotropic, with momenta between 0.1 and 0.5 GeV whatever the parent's, and some interactions show none.
 ``docs/simulation.md`` gives the comparison.
 
@@ -19,9 +19,9 @@ import numpy as np
 from hitloom.simulate.acts_chain import Crossings
 from hitloom.simulate.particles import ParticleTable, concatenate
 
-MATERIAL_SCALE = 0.4  # interaction lengths of material per interaction; 1 in nature
+MATERIAL_SCALE = 0.45  # interaction lengths of material per interaction; 1 in nature
 PROCESS = 4  # ACTS GenerationProcess.eNuclearInteraction
-NUM_OUT_PROBABILITY = (0.40, 0.242, 0.222, 0.113, 0.018, 0.005)  # of 0, 1, ... 5 particles with pt > 0.1 GeV
+NUM_OUT_PROBABILITY = (0.25, 0.302, 0.277, 0.141, 0.023, 0.007)  # of 0, 1, ... 5 particles with pt > 0.1 GeV
 MOMENTUM_RANGE = (0.1, 0.52)  # GeV
 MOMENTUM_POWER = 1.2  # low + (high - low) * uniform ** power
 MIN_PT = 0.1
