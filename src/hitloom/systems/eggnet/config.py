@@ -93,10 +93,16 @@ class EggNetConfig(Config):
 
     Features are divided by their scale inside the network. ``phi`` as an input jumps at +-pi, so two neighbouring
     points there look far apart; ``cos_phi`` and ``sin_phi`` do not (they are computed from ``phi``).
+
+    ``optional_features`` may be absent from the data (cell features, where there are no cells): the network then sees
+    zeros, and says so. To learn that, training hides all of them in an event with probability ``optional_dropout``.
+    Published: none.
     """
 
     node_features: tuple[str, ...] = Field(default=TRACKML_FEATURES, min_length=1)
     node_scales: tuple[float, ...] = TRACKML_SCALES
+    optional_features: tuple[str, ...] = ()
+    optional_dropout: float = Field(default=0.3, ge=0, le=1)
     fourier_features: tuple[str, ...] = ()
     num_fourier_frequencies: int = Field(default=6, ge=1, le=16)
     encoder_hidden: int = Field(default=128, ge=1)
@@ -166,7 +172,7 @@ class EggNetConfig(Config):
                 raise ValueError(f"0 cannot divide '{name}'; mend: 1 leaves a feature as it is")
         return value
 
-    @pydantic.field_validator("fourier_features")
+    @pydantic.field_validator("fourier_features", "optional_features")
     @classmethod
     def _known_features(cls, value: tuple[str, ...], info: pydantic.ValidationInfo) -> tuple[str, ...]:
         features = info.data.get("node_features", ())

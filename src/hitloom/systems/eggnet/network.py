@@ -8,6 +8,7 @@ Shape letters: N points, M points still kept, F features, h width of points, D e
 
 from __future__ import annotations
 
+import logging
 from typing import ClassVar
 
 import torch
@@ -17,15 +18,20 @@ from torch.utils.checkpoint import checkpoint
 
 from hitloom.event import Event
 from hitloom.grouping import dbscan
+from hitloom.losses import seeded_generator
 from hitloom.losses.base import Loss
 from hitloom.nn import MLP, AttentionBlock
 from hitloom.ops import NeighbourTable, knn
 from hitloom.result import Graph, Result, Scores
 from hitloom.systems.base import ExportSignature, Needs, System, point_ids
 from hitloom.systems.eggnet.config import EggNetConfig
-from hitloom.systems.eggnet.features import read_features, source_columns
+from hitloom.systems.eggnet.features import drop_features, read_features, source_columns
 from hitloom.systems.eggnet.objective import event_ids, training_loss
 from hitloom.systems.eggnet.timing import Stopwatch
+
+log = logging.getLogger("hitloom")
+
+_DRAW_DROPOUT = 4
 
 
 class EggNet(System):
@@ -52,6 +58,7 @@ class EggNet(System):
     def __init__(self, config: EggNetConfig) -> None:
         super().__init__()
         self.config = config
+        self._said_missing = False
         self.register_buffer("scale", torch.tensor(config.node_scales, dtype=torch.float32), persistent=False)
         columns = [config.node_features.index(name) for name in config.fourier_features]
         self.register_buffer("fourier_columns", torch.tensor(columns, dtype=torch.int64), persistent=False)
@@ -96,14 +103,30 @@ class EggNet(System):
         config = self.config
         return Needs(
             fields=("pos", "x"),
-            features=source_columns(config.node_features),
+            features=source_columns([name for name in config.node_features if name not in config.optional_features]),
             training_fields=("object_index", "object_id", "truth_edge_index"),
         )
 
     def forward(self, event: Event) -> Scores:
         """Run on an event or a batch of events; points see only points of their own event."""
         batch = event.batch if "batch" in event else None
-        return self.run(read_features(event, self.config.node_features), batch)
+        config = self.config
+        features, missing = read_features(event, config.node_features, config.optional_features)
+        if missing and not self._said_missing:
+            log.warning(
+                f"{event.describe()}: features {missing} are not in the data; the network goes on without them, as it "
+                "learnt to, and finds less than with them"
+            )
+            self._said_missing = True
+        if self.training and config.optional_features and config.optional_dropout:
+            features = drop_features(
+                features,
+                [config.node_features.index(name) for name in config.optional_features],
+                probability=config.optional_dropout,
+                batch=batch,
+                generator=seeded_generator(config.seed, int(self.loss_step), _DRAW_DROPOUT, *event_ids(event)),
+            )
+        return self.run(features, batch)
 
     def run(self, features: Tensor, batch: Tensor | None = None) -> Scores:
         """Run on unscaled features (N, F) and the event (N,) of each point."""
@@ -122,13 +145,13 @@ class EggNet(System):
             logit: Tensor | None = None
             for i, k in enumerate(config.neighbours_per_iteration):
                 with watch("decode"), torch.set_grad_enabled(learns and self._embedding_learns(i)):
-                    z = self._decode(i, x)
+                    z = self.decode(i, x)
                 if self._embedding_learns(i):
                     scores.intermediate.append(kept.spread(z))
                 chosen = None
                 if len(hard) > 1 or soft:
                     with watch("decode"), torch.set_grad_enabled(learns and len(hard) > 1):
-                        logit = self._score(i, x)
+                        logit = self.score(i, x)
                     probability = logit.detach().sigmoid()
                     if len(hard) > 1:
                         keep = kept.drop(probability > hard[i], z, logit)
@@ -143,8 +166,8 @@ class EggNet(System):
                     start = v if config.recycle_node_representation else x
                     x = self.blocks[0 if config.recurrent else i](start, table.index)
             with watch("decode"):
-                z = self._decode(last, x)
-                logit = self._score(last, x) if config.output_node_score else None
+                z = self.decode(last, x)
+                logit = self.score(last, x) if config.output_node_score else None
         scores.embedding, scores.point_score = kept.finish(z, logit)
         if hard and logit is not None:
             kept.drop(logit.detach().sigmoid() > hard[-1], z, logit)
@@ -239,12 +262,12 @@ class EggNet(System):
             return checkpoint(module, x, use_reentrant=False)
         return module(x)
 
-    def _decode(self, iteration: int, x: Tensor) -> Tensor:
+    def decode(self, iteration: int, x: Tensor) -> Tensor:
         """Return the embedding (M, D) float32."""
         z = self._checkpointed(self.decoders[0 if self.config.recurrent else iteration], x).float()
         return F.normalize(z, dim=1) if self.config.embedding_norm else z
 
-    def _score(self, iteration: int, x: Tensor) -> Tensor:
+    def score(self, iteration: int, x: Tensor) -> Tensor:
         """Return the logit (M,) float32 that a point belongs to a true object."""
         return self._checkpointed(self.score_heads[0 if self.config.recurrent else iteration], x)[:, 0].float()
 
