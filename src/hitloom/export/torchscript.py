@@ -1,0 +1,32 @@
+"""TorchScript: for C++ through libtorch. The neighbour search is a compiled loop, so any number of points runs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hitloom.systems.base import ExportSignature
+
+TRACED_AT = 67
+MIN_POINTS = 0
+
+
+def write(signature: ExportSignature, path: Path) -> None:
+    """Trace the module and save it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        traced = torch.jit.trace(signature.module, signature.example(TRACED_AT), check_trace=False)
+        traced.save(str(path))
+
+
+def reader(path: Path) -> Callable[..., tuple[Tensor, ...]]:
+    """Return the function that the file holds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        loaded = torch.jit.load(str(path))
+    return lambda *inputs: tuple(loaded(*inputs))
