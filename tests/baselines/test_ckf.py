@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 pytest.importorskip("acts")
 
 from hitloom.baselines.ckf import field_of, labels_from_tracks, run_ckf
-from hitloom.baselines.ckf_config import CKFConfig
-from hitloom.errors import DataError, HitloomError
+from hitloom.baselines.ckf_config import CKFConfig, PassConfig
+from hitloom.errors import ConfigError, DataError, HitloomError
 from hitloom.event import Event
 from hitloom.simulate.tracker import TrackerConfig, simulate_event
 
@@ -63,7 +63,7 @@ def test_many_muons_in_noise(busy):
     assert (result.labels[noise] < 0).float().mean() > 0.95
     assert result.labels.dtype == torch.int64
     assert np.array_equal(np.unique(result.labels[result.labels >= 0]), np.arange(result.num_candidates))
-    assert min(torch.bincount(result.labels[result.labels >= 0])) >= 4
+    assert min(torch.bincount(result.labels[result.labels >= 0])) >= 3
     assert set(result.timing) >= {"measurements", "seeding", "ckf", "ambiguity"}
     assert all(seconds >= 0 for seconds in result.timing.values())
 
@@ -89,7 +89,7 @@ def test_events_in_one_run_equal_events_alone(single_muons, busy):
         assert torch.equal(alone.labels, result.labels)
 
 
-@pytest.mark.parametrize("num", [0, 1, 2, 3])
+@pytest.mark.parametrize("num", [0, 1, 2])
 def test_too_few_hits_stay_unassigned(single_muons, num):
     event = single_muons[0]
     keep = torch.arange(event.num_points) < num
@@ -125,6 +125,14 @@ def test_field_comes_from_the_provenance():
     event.provenance = '{"config": {"field": "toroid"}}'
     with pytest.raises(DataError, match="'toroid', wanted constant or solenoid"):
         field_of(event, CKFConfig())
+
+
+def test_a_pass_below_the_reach_of_its_circles_is_one_clear_error(single_muons):
+    curled = CKFConfig(passes=(PassConfig(min_pt_gev=0.05),))
+    with pytest.raises(ConfigError, match=r"passes\[0\]: min_pt_gev = 0.05 curls up .* at least 0.06 GeV"):
+        list(run_ckf(single_muons[:1], curled))
+    (result,) = run_ckf(single_muons[:1], CKFConfig(passes=(PassConfig(min_pt_gev=0.06),)))
+    assert result.num_candidates == 1
 
 
 def test_a_failure_of_acts_is_one_line(single_muons, monkeypatch):

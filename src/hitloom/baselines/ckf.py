@@ -19,9 +19,10 @@ import torch
 from hitloom.baselines.ckf_config import CKFConfig
 from hitloom.baselines.geometry import Floats, Ints
 from hitloom.baselines.measurements import measurements_of
-from hitloom.errors import DataError, HitloomError, require_extra
+from hitloom.errors import ConfigError, DataError, HitloomError, require_extra
 from hitloom.event import Event
 from hitloom.result import Result
+from hitloom.units import GEV_PER_TESLA_MM
 
 
 class FieldChoice(NamedTuple):
@@ -51,12 +52,15 @@ def run_ckf(events: Iterable[Event], config: CKFConfig | None = None) -> Iterato
     ------
     MissingDependencyError
         When ``pyacts`` is not installed.
+    ConfigError
+        When a pass asks for particles that do not reach its largest radius.
     DataError
         When an event's hits are not on the modules of the generic detector.
     """
     require_extra("acts", "sim")
     settings = config or CKFConfig()
     for field, group in itertools.groupby(events, key=lambda event: field_of(event, settings)):
+        _check_reach(settings, field)
         while batch := list(itertools.islice(group, settings.num_events_per_run)):
             yield from _run_batch(batch, settings, field)
 
@@ -116,6 +120,17 @@ def labels_from_tracks(num_points: int, hit: Ints, track: Ints, chi2: Floats, *,
     return number[labels]
 
 
+def _check_reach(config: CKFConfig, field: FieldChoice) -> None:
+    """Refuse what the seeding refuses: a lowest momentum whose circles do not reach the largest radius."""
+    for number, one in enumerate(config.passes):
+        lowest = GEV_PER_TESLA_MM * field.tesla * one.r_max_mm / 2
+        if one.min_pt_gev < lowest:
+            raise ConfigError(
+                f"passes[{number}]: min_pt_gev = {one.min_pt_gev} curls up inside r_max_mm = {one.r_max_mm} in "
+                f"{field.tesla} T; at least {lowest:.3g} GeV, or a smaller r_max_mm, is wanted"
+            )
+
+
 def _run_batch(events: Sequence[Event], config: CKFConfig, field: FieldChoice) -> Iterator[Result]:
     from hitloom.baselines.acts_chain import run_chain
 
@@ -126,7 +141,7 @@ def _run_batch(events: Sequence[Event], config: CKFConfig, field: FieldChoice) -
         seconds.append(time.perf_counter() - begin)
     try:
         outputs = run_chain(inputs, config=config, field=field.kind, tesla=field.tesla)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         names = ", ".join(event.describe() for event in events)
         raise HitloomError(f"ACTS failed on one of {names}: {str(error).splitlines()[0]}") from error
     for event, found, spent in zip(events, outputs, seconds, strict=True):

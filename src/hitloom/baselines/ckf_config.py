@@ -55,7 +55,7 @@ class PassConfig(Config):
     delta_r_max_mm: float = Field(default=100.0, gt=0)
     collision_region_mm: float = Field(default=50.0, gt=0)
     cot_theta_max: float = Field(default=27.2899, gt=0)
-    min_pt_gev: float = Field(default=0.5, gt=0)
+    min_pt_gev: float = Field(default=0.2, gt=0)
     impact_max_mm: float = Field(default=2.0, gt=0)
     sigma_scattering: float = Field(default=3.0, gt=0)
     rad_length_per_seed: float = Field(default=0.1, gt=0)
@@ -63,7 +63,7 @@ class PassConfig(Config):
     sigma_loc_mm: float = Field(default=1.0, gt=0)
     sigma_angle_rad: float = Field(default=0.0174533, gt=0)
     sigma_pt_rel: float = Field(default=0.1, gt=0)
-    min_measurements: int = Field(default=4, ge=3)
+    min_measurements: int = Field(default=3, ge=3)
 
 
 PIXEL_PASS = PassConfig()
@@ -78,6 +78,7 @@ STRIP_PASS = PassConfig(
     delta_r_min_mm=10.0,
     delta_r_max_mm=200.0,
     collision_region_mm=100.0,
+    min_pt_gev=0.3,
     impact_max_mm=50.0,
     sigma_scattering=2.0,
     min_measurements=5,
