@@ -175,6 +175,8 @@ def radius_for(tree: LeafTree, num_points: int, radius: float, max_pairs: int, *
     """
     if num_points * num_points <= max_pairs:
         return radius
+    if max_pairs <= 0:
+        return None
     sample = range(0, len(tree.filled), max(1, len(tree.filled) // 32))
     points = sum(int(tree.filled[leaf]) for leaf in sample)
     allowed = int(0.7 * max_pairs * points / num_points)

@@ -132,7 +132,7 @@ def meet(typing_context, points, leaf, query, row, bound, out):
 def reach(typing_context, points, leaf, boxes, other, bounds):
     """Mask of the points of ``points[leaf]`` (D, 64) whose squared distance to a box is <= their ``bounds`` (64,).
 
-    ``boxes`` (L, 2, D) holds lower and upper corners; ``other`` says which.
+    ``boxes`` (L, 2, D) holds lower and upper corners; ``other`` says which. Padding needs a negative bound.
     """
 
     def emit(context, builder, signature, arguments):
