@@ -53,6 +53,15 @@ def choose_device(accelerator: str) -> torch.device:
     return torch.device(accelerator)
 
 
+def check_devices(device: torch.device, num_devices: int) -> None:
+    """Raise :class:`ConfigError` when more GPUs are asked for than there are."""
+    if device.type == "cuda" and num_devices > torch.cuda.device_count():
+        raise ConfigError(
+            f"training.devices is {num_devices} and this machine has {torch.cuda.device_count()} CUDA devices; "
+            f"mend: --set training.devices={torch.cuda.device_count()}"
+        )
+
+
 def choose_precision(precision: str, device: torch.device) -> str:
     """Return Lightning's name of the precision; falls back to fp32, with a warning, where the CPU would crawl."""
     if precision == "32":

@@ -174,15 +174,15 @@ class Keeper(pl.Callback):
             if trainer.world_size == 1:
                 self._stop_where_asked(trainer, task, len(self.loader))
 
-        with trainer.precision_plugin.forward_context():
-            sums = validate(
-                task.system,
-                ((index, self.data.val[index]) for index in own),
-                device=task.device,
-                seed=config.training.seed,
-                targets=config.evaluation.targets,
-                between=between,
-            )
+        # in float32, as inference will run, whatever the precision of the training
+        sums = validate(
+            task.system,
+            ((index, self.data.val[index]) for index in own),
+            device=task.device,
+            seed=config.training.seed,
+            targets=config.evaluation.targets,
+            between=between,
+        )
         if trainer.world_size > 1:
             gathered: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, sums)

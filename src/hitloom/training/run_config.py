@@ -82,7 +82,7 @@ class TrainingSection(Config):
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = Field(default=1, ge=1)
     num_nodes: int = Field(default=1, ge=1)
-    strategy: str = "auto"
+    strategy: Literal["auto", "ddp", "ddp_find_unused_parameters_true"] = "auto"
     num_threads: int | None = Field(default=None, ge=1)
     deterministic: bool = False
     seed: int = Field(default=0, ge=0)

@@ -20,7 +20,7 @@ from hitloom.errors import CheckpointError, ConfigError
 from hitloom.registry import get_system
 from hitloom.training.batches import EpochLoader
 from hitloom.training.checkpoint import Checkpoint, load_weights
-from hitloom.training.hardware import choose_device, choose_precision, set_threads
+from hitloom.training.hardware import check_devices, choose_device, choose_precision, set_threads
 from hitloom.training.keeper import Keeper
 from hitloom.training.module import Task
 from hitloom.training.progress import Bar, Progress, Silent
@@ -92,6 +92,7 @@ def train(
     folder, settings = Path(output), config.training
     begin = time.perf_counter()
     device = choose_device(settings.accelerator)
+    check_devices(device, settings.devices)
     num_threads = set_threads(settings.num_threads)
     precision = choose_precision(settings.precision, device)
     torch.manual_seed(settings.seed)
