@@ -245,7 +245,7 @@ def test_hitloom_eval_prints_definitions_beside_numbers(stored, capsys):
     arguments = ["eval", str(stored / "results"), "--config", str(settings), "--baseline", f"worse={stored / 'worse'}"]
     assert run([*arguments, "--no-scan", "--set", "display=false", "--set", "knn_k=null"]) == 0
     printed = capsys.readouterr().out
-    metrics = json.loads((stored / "results" / "evaluation" / "metrics.json").read_text())
+    metrics = json.loads((stored / "results" / "metrics.json").read_text())
     entry = metrics["headline"]["rates"]["efficiency.double_majority"]
     assert f"({entry['numerator']} of {entry['denominator']})" in printed
     assert "target particles with a matching valid track / target particles" in printed

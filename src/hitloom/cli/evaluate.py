@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,7 +25,7 @@ def eval_command(
     events: Events = None,
     split: Split = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for the report; default RESULTS/evaluation.")
+        Path | None, typer.Option("--output", "-o", help="Folder for the report; default RESULTS itself.")
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with evaluation settings.")] = None,
     set_: Set = None,
@@ -46,6 +46,7 @@ def eval_command(
     from hitloom.report.config import EvaluationConfig
     from hitloom.report.evaluate import evaluate_results
     from hitloom.report.summary_text import summary_lines
+    from hitloom.training.graphs import graphs_of
 
     split = chosen_split(results, split)
     # What the results say of their input, the evaluation reads from them itself, for the baselines too.
@@ -58,7 +59,7 @@ def eval_command(
         values["scan"] = False
     settings = build(EvaluationConfig, values, where=str(config or "evaluation settings"))
     counter = Counter("events")
-    folder = output if output is not None else results / "evaluation"
+    folder = output if output is not None else results
     metrics = evaluate_results(
         results,
         events=events,
@@ -66,7 +67,7 @@ def eval_command(
         config=settings,
         output=folder,
         baselines=_baselines(baseline or []),
-        graphs=_graphs_of(checkpoint) if checkpoint is not None else None,
+        graphs=graphs_of(checkpoint) if checkpoint is not None else None,
         on_event=counter,
     )
     counter.close()
@@ -121,24 +122,3 @@ def _baselines(given: Sequence[str]) -> dict[str, str]:
             raise ConfigError(f"--baseline {text!r}: the name '{name}' is taken; mend: another name")
         baselines[name] = folder
     return baselines
-
-
-def _graphs_of(checkpoint: str) -> Callable[[Any], Sequence[Any]]:
-    """Return a function that runs the network on an event and returns its graphs, on rows of the whole event."""
-    import torch
-
-    from hitloom.result import Graph
-    from hitloom.training.reconstruct import Reconstructor
-
-    network = Reconstructor(checkpoint)
-
-    def graphs(event: Any) -> list[Graph]:
-        keep = network.cuts.mask(event) if network.cuts.items else torch.ones(event.num_points, dtype=torch.bool)
-        kept = event.select_points(keep)
-        network.system.needs.check(kept)
-        with torch.inference_mode():
-            scores = network.system(kept.to(str(network.device)))
-        rows = keep.nonzero().flatten()
-        return [Graph(name=graph.name, edge_index=rows[graph.edge_index.cpu()]) for graph in scores.graphs]
-
-    return graphs
