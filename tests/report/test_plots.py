@@ -118,7 +118,7 @@ def test_histograms_are_shares():
 
 
 def test_timing_says_the_mean_of_each_stage():
-    figure = timing_figure([100, 200], {"total": [0.1, 0.3], "knn": [0.05, math.nan]})
+    figure = timing_figure([100, 200], {"total": [0.1, 0.3], "network": [0.099, 0.3], "knn": [0.05, math.nan]})
     assert figure.axes[0].get_legend_handles_labels()[1] == ["total: mean 200 ms", "knn: mean 50 ms"]
 
 

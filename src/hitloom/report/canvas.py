@@ -6,6 +6,7 @@ Every colour, size and font is set on the figure's own artists, so two threads m
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hitloom.report.palette import DARK, LIGHT, Theme
@@ -54,24 +55,35 @@ def name_axes(axes: Axes, theme: Theme, x: str, y: str) -> None:
     axes.set_ylabel(y, color=theme.text, fontsize=8.5, fontfamily=FONT)
 
 
-def legend(axes: Axes, theme: Theme, **place: Any) -> None:
-    """Draw the legend above the axes in as many columns as fit, or where ``place`` says."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend(
+    axes: Axes,
+    theme: Theme,
+    *,
+    handles: Sequence[Any] | None = None,
+    labels: Sequence[str] = (),
+    num_columns: int | None = None,
+    handlelength: float = 1.6,
+) -> None:
+    """Draw the legend above the axes, in as many columns as fit; the axes' own entries unless others are given."""
+    if handles is None:
+        handles, labels = axes.get_legend_handles_labels()
     if not handles:
         return
-    widest = max(len(label) for label in labels) + 4
-    columns = max(1, min(len(handles), 3, 56 // widest))
-    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.005), "ncols": columns}
-    where |= {"columnspacing": 1.4} | place
+    widest = max(len(label) for label in labels) + 5
+    columns = num_columns or max(1, min(len(handles), 3, 66 // widest))
     axes.legend(
         handles,
         labels,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.005),
+        ncols=columns,
         frameon=False,
         fontsize=8,
         labelcolor=theme.text,
         borderaxespad=0.2,
         handletextpad=0.5,
-        **where,
+        handlelength=handlelength,
+        columnspacing=1.4,
     )
 
 

@@ -95,7 +95,7 @@ def collect(
     parts = _Parts(
         evaluator=_evaluator(config),
         spread=Distributions(selection),
-        budget=LossBudget(selection=selection, axes=axes_of(config)[:2]),
+        budget=LossBudget(selection=selection, axes=_budget_axes(config)),
     )
     views: list[EventView] = []
     broken: list[int] = []
@@ -176,7 +176,7 @@ def _stages(
         rows = joined.rows[inside.numpy()]
         stages.append(
             Stage(
-                name=f"kNN of the embedding, k = {config.knn_k}",
+                name=f"embedding kNN, k = {config.knn_k}",
                 edge_index=rows[edges],
                 num_neighbours=config.knn_k,
                 bounding=False,
@@ -233,6 +233,13 @@ def axes_of(config: EvaluationConfig) -> tuple[Axis, ...]:
         if axis.name in config.axes:
             axes.append(Axis(name=axis.name, edges=own, unit=axis.unit, log=axis.log) if own else axis)
     return tuple(axes)
+
+
+def _budget_axes(config: EvaluationConfig) -> list[Axis]:
+    """Return pt and eta; eta in wider bins than a single curve has, because every stage is drawn in each."""
+    wide = Axis(name="eta", edges=tuple(-4 + 0.5 * step for step in range(17)))
+    axes = [axis for axis in axes_of(config) if axis.name in ("pt", "eta")]
+    return [wide if axis.name == "eta" and config.eta_edges is None else axis for axis in axes]
 
 
 def own_preset(config: EvaluationConfig) -> Preset | None:

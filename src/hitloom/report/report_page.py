@@ -161,6 +161,7 @@ def _rate_tables(metrics: Mapping[str, Any], chosen: Chosen) -> list[dict[str, A
                 "title": title,
                 "text": f"Particles: {metrics['choices']['presets'][preset]['targets'][target]['text']}.",
                 "rows": rate_rows(metrics, preset, target),
+                "folded": (preset, target) != ("headline", "pt>1.0"),
                 "bootstrap": f" ({kind})" if kind else " (none with one event)",
             }
         )

@@ -195,15 +195,15 @@ def _more_tiles(metrics: Mapping[str, Any]) -> Sequence[Row]:
         result.append(
             {
                 "label": "Time per event",
-                "value": seconds(total["mean"]),
-                "interval": f"median {seconds(total['median'])}, longest {seconds(total['max'])}",
+                "value": seconds(total["median"]),
+                "interval": f"median; mean {seconds(total['mean'])}, longest {seconds(total['max'])}",
                 "by_event": "",
                 "what": (
-                    f"mean over {timing['num_events']} events of {count(_mean(timing['num_points']))} hits on average; "
+                    f"{timing['num_events']} events of {count(_mean(timing['num_points']))} hits on average; "
                     f"hardware: {timing['hardware'] or 'not recorded'}"
                 ),
                 "versus": [
-                    f"{name}: {seconds(item['timing']['stages']['total']['mean'])}"
+                    f"{name}: {seconds(item['timing']['stages']['total']['median'])}"
                     for name, item in metrics["baselines"].items()
                     if item["timing"]
                 ],

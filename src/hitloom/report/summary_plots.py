@@ -79,35 +79,22 @@ def scan_figure(
         )
     axes.set_ylim(*(y_range or (0, 1.04)))
     name_axes(axes, theme, "eps of DBSCAN (distance in the embedding)", "rate")
-    legend(axes, theme, columnspacing=1.0)
-    if len(order) > 1:
-        _dash_legend(axes, theme, order)
+    _scan_legend(axes, theme, order)
     return figure
 
 
-def _dash_legend(axes: Axes, theme: Theme, order: Sequence[int]) -> None:
-    """Say below the axes which dash is which min_samples."""
+def _scan_legend(axes: Axes, theme: Theme, order: Sequence[int]) -> None:
+    """Draw one legend: a colour for each rate, a dash for each min_samples."""
     from matplotlib.lines import Line2D
 
-    handles = [
-        Line2D([], [], color=theme.muted, linewidth=1.2, linestyle=dash, label=f"min_samples {number}")
-        for number, dash in zip(order, DASHES, strict=False)
-    ]
-    rates = axes.get_legend()
-    if rates is not None:
-        axes.add_artist(rates)
-    axes.legend(
-        handles=handles,
-        loc="lower left",
-        bbox_to_anchor=(0.0, 1.075),
-        ncols=len(handles),
-        frameon=False,
-        fontsize=8,
-        labelcolor=theme.muted,
-        handlelength=2.6,
-        borderaxespad=0.2,
-        columnspacing=1.0,
-    )
+    handles, labels = axes.get_legend_handles_labels()
+    if len(order) > 1:
+        handles += [
+            Line2D([], [], color=theme.muted, linewidth=1.2, linestyle=dash)
+            for _, dash in zip(order, DASHES, strict=False)
+        ]
+        labels += [f"min_samples {number}" for number, _ in zip(order, DASHES, strict=False)]
+    legend(axes, theme, handles=handles, labels=labels, handlelength=2.4)
 
 
 def timing_figure(num_points: Sequence[int], stages: Mapping[str, Sequence[float]], *, theme: Theme = LIGHT) -> Figure:
@@ -118,10 +105,11 @@ def timing_figure(num_points: Sequence[int], stages: Mapping[str, Sequence[float
     num_points : sequence of int
         Points of each event.
     stages : mapping
-        Stage -> seconds of each event (NaN where not measured); a stage called ``total`` is drawn on top.
+        Stage -> seconds of each event (NaN where not measured). Stages that make up the ``total`` almost alone are
+        left out: their points would lie under it.
     """
     figure, (axes,) = canvas(theme)
-    names = sorted(stages, key=lambda name: -float(np.nansum(stages[name])))
+    names = sorted(_distinct(stages), key=lambda name: -float(np.nansum(stages[name])))
     for index, name in enumerate(names[: len(SERIES) + 2]):
         seconds = np.asarray(stages[name], dtype=float)
         here = np.isfinite(seconds)
@@ -141,8 +129,14 @@ def timing_figure(num_points: Sequence[int], stages: Mapping[str, Sequence[float
         axes.set_ylim(bottom=0)
         axes.set_xlim(0, 1.06 * max([*num_points, 1]))
     name_axes(axes, theme, "points of the event", "wall time [s]")
-    legend(axes, theme, ncols=2)
+    legend(axes, theme, num_columns=2)
     return figure
+
+
+def _distinct(stages: Mapping[str, Sequence[float]]) -> list[str]:
+    sums = {name: float(np.nansum(values)) for name, values in stages.items()}
+    total = sums.get("total", 0.0)
+    return [name for name, seconds in sums.items() if name == "total" or total <= 0 or seconds < 0.97 * total]
 
 
 def budget_figure(stages: Sequence[Mapping[str, Any]], *, theme: Theme = LIGHT) -> Figure:
