@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -76,3 +79,26 @@ def test_half_precision_and_double_take_the_plain_path():
 
 def test_masked_softmax_of_nothing_is_nothing():
     assert torch.equal(masked_softmax(torch.randn(2, 3), torch.zeros(2, 3, dtype=torch.bool)), torch.zeros(2, 3))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_several_threads_give_the_same_numbers_also_after_a_fork(monkeypatch: pytest.MonkeyPatch):
+    raw, mask = torch.randn(700, 4, 6), torch.rand(700, 4) < 0.7
+    alone = norm_silu(raw), *attend(raw, mask)
+    monkeypatch.setattr("hitloom.nn._workers.num_threads", lambda: 3)
+    monkeypatch.setattr("hitloom.nn.fused.GRAIN", 64)
+    calls = [norm_silu(raw), *attend(raw, mask)]
+    assert all(torch.equal(a, b) for a, b in zip(alone, calls, strict=True))
+    child = os.fork()
+    if child == 0:
+        same = all(torch.equal(a, b) for a, b in zip(alone, [norm_silu(raw), *attend(raw, mask)], strict=True))
+        os._exit(0 if same else 1)
+    deadline = time.monotonic() + 30
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+        if time.monotonic() > deadline:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+            pytest.fail("the forked process hangs")
+        time.sleep(0.02)
+    assert ended[1] == 0

@@ -104,7 +104,7 @@ def _softmax(logit, mask, alpha):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath=_FLAGS, error_model="numpy")
-def attend(raw, mask, saturated, state, message):  # type: ignore[no-untyped-def]
+def attend(raw, mask, state, message, saturated):  # type: ignore[no-untyped-def]
     """From ``raw`` (P, k, w+1): SiLU of the first w channels into ``state`` (P, k, w), their sum weighted by the
     softmax of the last channel (its SiLU if ``saturated``) into ``message`` (P, w).
     """
@@ -125,7 +125,7 @@ def attend(raw, mask, saturated, state, message):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True, fastmath=_FLAGS, error_model="numpy")
-def attend_backward(raw, mask, saturated, grad_state, grad_message, out):  # type: ignore[no-untyped-def]
+def attend_backward(raw, mask, grad_state, grad_message, out, saturated):  # type: ignore[no-untyped-def]
     """Gradient of ``raw`` (P, k, w+1), into ``out``."""
     k, width = grad_state.shape[1], grad_state.shape[2]
     logit, alpha, share = np.empty(k, np.float32), np.empty(k, np.float32), np.empty(k, np.float32)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-CHUNK_BYTES = 2 << 20
+CHUNK_BYTES = 2 << 20  # of one pass over the edges, for each thread
 
 
 class LocalLayer(Protocol):
@@ -55,7 +55,8 @@ def chunked_layer(
 
 
 def _chunks(index: Tensor, width: int) -> Iterator[slice]:
-    rows = max(1, CHUNK_BYTES // (4 * max(1, index.shape[1]) * max(1, width)))
+    budget = CHUNK_BYTES * min(8, torch.get_num_threads())
+    rows = max(1, budget // (4 * max(1, index.shape[1]) * max(1, width)))
     for first in range(0, max(1, index.shape[0]), rows):
         yield slice(first, first + rows)
 

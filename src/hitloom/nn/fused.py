@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from hitloom.nn._workers import GRAIN, over_rows
+
 
 def is_traced() -> bool:
     """Whether an exporter or compiler is recording, so that only plain torch may run."""
@@ -48,8 +50,9 @@ class _NormSilu(torch.autograd.Function):
         from hitloom.nn._kernels import norm_silu as kernel
 
         ctx.save_for_backward(x)
-        out = torch.empty(x.shape)
-        kernel(_array(x).reshape(-1, x.shape[-1]), out.numpy().reshape(-1, x.shape[-1]))
+        out = torch.empty(x.shape, dtype=torch.float32)
+        width = x.shape[-1]
+        over_rows(kernel, (_array(x).reshape(-1, width), out.numpy().reshape(-1, width)))
         return out
 
     @staticmethod
@@ -58,9 +61,10 @@ class _NormSilu(torch.autograd.Function):
         from hitloom.nn._kernels import norm_silu_backward as kernel
 
         (x,) = ctx.saved_tensors
-        out = torch.empty(x.shape)
+        out = torch.empty(x.shape, dtype=torch.float32)
         width = x.shape[-1]
-        kernel(_array(x).reshape(-1, width), _array(grad).reshape(-1, width), out.numpy().reshape(-1, width))
+        arrays = (_array(x), _array(grad), out.numpy())
+        over_rows(kernel, tuple(array.reshape(-1, width) for array in arrays))
         return out
 
 
@@ -96,9 +100,12 @@ def _attend(raw: Tensor, mask: Tensor, saturated: bool, into: Tensor | None) -> 
     from hitloom.nn._kernels import attend as kernel
 
     num, k, width = raw.shape
-    state = torch.empty(num, k, width - 1) if into is None or not into.is_contiguous() else into
-    message = torch.empty(num, width - 1)
-    kernel(_array(raw), mask.contiguous().numpy(), saturated, state.numpy(), message.numpy())
+    state = into
+    if state is None or not state.is_contiguous():
+        state = torch.empty((num, k, width - 1), dtype=torch.float32)
+    message = torch.empty((num, width - 1), dtype=torch.float32)
+    arrays = (_array(raw), mask.contiguous().numpy(), state.numpy(), message.numpy())
+    over_rows(kernel, arrays, saturated, grain=GRAIN // max(1, k))
     return state, message
 
 
@@ -115,10 +122,9 @@ class _Attend(torch.autograd.Function):
         from hitloom.nn._kernels import attend_backward as kernel
 
         raw, mask = ctx.saved_tensors
-        out = torch.empty(raw.shape)
-        kernel(
-            _array(raw), mask.contiguous().numpy(), ctx.saturated, _array(grad_state), _array(grad_message), out.numpy()
-        )
+        out = torch.empty(raw.shape, dtype=torch.float32)
+        arrays = (_array(raw), mask.contiguous().numpy(), _array(grad_state), _array(grad_message), out.numpy())
+        over_rows(kernel, arrays, ctx.saturated, grain=GRAIN // max(1, raw.shape[1]))
         return out, None, None
 
 
