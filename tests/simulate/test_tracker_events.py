@@ -214,6 +214,25 @@ def test_trackml_module_ids_hold_their_hits(test_data):
         assert (np.abs(local[:, 2]) < 0.01).all()
 
 
+@pytest.mark.real_data
+def test_trackml_files_give_the_event_back(test_data, tmp_path):
+    """Written as TrackML files and read again: the reader makes features and truth edges anew and finds the same."""
+    from hitloom.data.trackml_read import read_trackml
+    from hitloom.data.trackml_write import write_trackml
+
+    detectors = test_data / "trackml-thinned" / "detectors.csv.gz"
+    event = simulate_event(PIONS.model_copy(update={"detectors": detectors}), seed=11, event_id=4)
+    write_trackml([event], tmp_path / "out")
+    (back,) = read_trackml(tmp_path / "out", detectors=detectors)
+    assert back.event_id == 4
+    exact = ("pos", "point_id", "volume", "layer", "module", "object_index", "truth_pos", "object_id", "object_pdg")
+    for name in (*exact, "object_num_points", "truth_edge_index", "part_point_index", "point_weight"):
+        assert torch.equal(event[name], back[name]), name
+    assert event.feature_names == back.feature_names
+    for name in ("x", "object_pt", "object_eta", "object_phi", "object_energy"):
+        torch.testing.assert_close(event[name], back[name], rtol=1e-5, atol=1e-5)
+
+
 def test_ids_are_unique_and_overflow_is_an_error():
     rows = [(1, 5, g, 0, 0, 211, 1.0, 0.14, 0, 0, 0, 0, 1, 0, 0) for g in (0, 1, 1, 2, 1)]
     table = renumbered(ParticleTable.from_rows(rows))
