@@ -26,10 +26,10 @@ class DemoSizes:
     """Numbers of events and epochs. ``overrides`` shrink the network when it starts from scratch."""
 
     num_test: int = 24
-    num_train: int = 60
+    num_train: int = 40
     num_val: int = 6
     max_epochs: int = 2
-    lr: float = 2e-4
+    lr: float = 1e-4
     scratch_train: int = 300
     scratch_epochs: int = 6
     overrides: tuple[str, ...] = ()
