@@ -71,9 +71,7 @@ def test_hard_cuts_hold_in_training_and_validation(store: Path):
 def test_wedges_are_random_in_training_and_fixed_in_validation(store: Path):
     wedge = {"fraction": 0.4, "min_points": 5, "max_points": 20}
     data = open_data(section(store, split=[6, 3, 2], phi_wedge=wedge))
-    loader = EpochLoader(
-        data.train, batch_size=1, shuffle=False, seed=1, num_workers=0, transforms=data.transforms
-    )
+    loader = EpochLoader(data.train, batch_size=1, shuffle=False, seed=1, num_workers=0, transforms=data.transforms)
     sizes = []
     for epoch in (0, 1, 0):
         loader.set_epoch(epoch)
@@ -88,9 +86,7 @@ def test_an_event_without_a_wedge_is_replaced_by_the_next_or_refused(store: Path
     impossible = {"min_points": 500, "max_tries": 1}
     for on_failure, match in (("error", "no phi wedge"), ("skip", "no training event is left")):
         data = open_data(section(store, split=[6, 3, 2], phi_wedge=impossible | {"on_failure": on_failure}))
-        loader = EpochLoader(
-            data.train, batch_size=1, shuffle=False, seed=1, num_workers=0, transforms=data.transforms
-        )
+        loader = EpochLoader(data.train, batch_size=1, shuffle=False, seed=1, num_workers=0, transforms=data.transforms)
         with pytest.raises(DataError, match=match):
             list(loader)
 

@@ -74,7 +74,8 @@ def train(
             start.config, output=start.folder, data=open_data(start.config.data), resume=start.resume, init=start.init
         )
     except StopRequested as stopped:
-        again = f"stopped, state saved; continue with: hitloom train {shlex.quote(str(start.folder))} --resume"
+        state = "state saved" if stopped.saved else "state of the last save kept"
+        again = f"stopped, {state}; continue with: hitloom train {shlex.quote(str(start.folder))} --resume"
         raise typer.Exit(leave(stopped.signum, again, main=stopped.rank == 0)) from None
     if outcome.rank:
         return

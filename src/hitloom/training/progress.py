@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
 log = logging.getLogger("hitloom")
+_QUIET_SECONDS = 60.0
 
 
 class Progress:
@@ -14,19 +16,29 @@ class Progress:
 
     def __init__(self, *, num_epochs: int) -> None:
         self.num_epochs = num_epochs
+        self._what, self._total, self._done, self._said = "", 0, 0, time.monotonic()
 
     def begin_epoch(self, epoch: int, num_batches: int) -> None:
         """An epoch of ``num_batches`` begins."""
+        self._what, self._total, self._done = f"epoch {epoch + 1}/{self.num_epochs}, batch", num_batches, 0
 
     def begin_validation(self, num_events: int) -> None:
         """Validation of ``num_events`` begins."""
+        self._what, self._total, self._done = "validation event", num_events, 0
 
     def advance(self, position: int | None = None) -> None:
-        """One more batch or event, or a known position."""
+        """One more batch or event, or a known position; says so when nothing was said for a minute."""
+        self._done = self._done + 1 if position is None else position
+        if time.monotonic() - self._said > _QUIET_SECONDS:
+            self._say(f"{self._what} {self._done}/{self._total}")
 
     def end_epoch(self, row: Mapping[str, Any], monitor: str) -> None:
         """An epoch is finished and saved."""
-        log.info(epoch_line(row, monitor, self.num_epochs))
+        self._say(epoch_line(row, monitor, self.num_epochs))
+
+    def _say(self, text: str) -> None:
+        log.info(text)
+        self._said = time.monotonic()
 
     def close(self) -> None:
         """The run is over."""
@@ -35,7 +47,7 @@ class Progress:
 class Silent(Progress):
     """Says nothing: for every device but the first."""
 
-    def end_epoch(self, row: Mapping[str, Any], monitor: str) -> None:
+    def _say(self, text: str) -> None:
         """Say nothing."""
 
 
@@ -74,9 +86,9 @@ class Bar(Progress):
         else:
             self._bar.update(self._task, completed=position)
 
-    def end_epoch(self, row: Mapping[str, Any], monitor: str) -> None:
-        """Print the line of the epoch above the bar."""
-        self._bar.console.print(epoch_line(row, monitor, self.num_epochs), highlight=False)
+    def _say(self, text: str) -> None:
+        """Print the line above the bar."""
+        self._bar.console.print(text, highlight=False)
 
     def close(self) -> None:
         """Remove the bar."""

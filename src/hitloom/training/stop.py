@@ -11,12 +11,16 @@ from typing import Any
 
 
 class StopRequested(BaseException):
-    """Raised between two steps after the state was saved; ``signum`` is the signal that asked, ``rank`` the device."""
+    """Raised between two steps after the state was saved; ``signum`` is the signal that asked, ``rank`` the device.
 
-    def __init__(self, signum: int, *, rank: int = 0) -> None:
+    ``saved`` is False when a second Ctrl-C did not wait for that.
+    """
+
+    def __init__(self, signum: int, *, rank: int = 0, saved: bool = True) -> None:
         super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
         self.rank = rank
+        self.saved = saved
 
 
 class StopSignals:
@@ -46,7 +50,7 @@ class StopSignals:
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         if self.requested == signal.SIGINT and signum == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise StopRequested(signum, saved=False)
         self.requested = signum
 
 
