@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from hitloom.ops._leaf_radius import _sort
+from hitloom.ops._keys import sort_keys
 from hitloom.ops._leaf_tree import build_tree
 from hitloom.ops._vector import LEAF, bits_of, float_of, lowest, meet, reach
 
@@ -113,6 +113,6 @@ def test_row_sort(num, kind):
     keys = (square.view(np.int32).astype(np.int64) << 32) | random.permutation(num)
     keys = np.concatenate([[7], keys, [3]]).astype(np.int64)
     wanted = np.sort(keys[1:-1])
-    _sort(keys, 1, num + 1, np.empty(2 * num + 2, np.int64), np.float32(0 if kind == "zero" else 1))
+    sort_keys(keys, 1, num + 1, np.empty(2 * num + 2, np.int64), np.float32(0 if kind == "zero" else 1))
     np.testing.assert_array_equal(keys[1:-1], wanted)
     assert (keys[0], keys[-1]) == (7, 3)

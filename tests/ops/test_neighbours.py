@@ -135,7 +135,9 @@ def test_threads_do_not_change_the_answer(monkeypatch):
 
 
 def test_far_from_the_origin():
-    x = points("clusters", 400, 3) + 1000.0  # neighbours 1e-5 of the coordinates apart: the expanded square would cancel
+    x = (
+        points("clusters", 400, 3) + 1000.0
+    )  # neighbours 1e-5 of the coordinates apart: the expanded square would cancel
     for method in EXACT:
         torch.testing.assert_close(knn(x, 5, method=method).distance, brute(x, 5)[1].float(), rtol=1e-4, atol=1e-7)
 

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from hitloom.errors import ConfigError, DataError
 from hitloom.ops import radius_graph
-from hitloom.ops._leaf_radius import square_limit
+from hitloom.ops._keys import square_limit
 
 METHODS = ("leaf", "blocked")
 

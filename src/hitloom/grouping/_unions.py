@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from hitloom.ops._keys import ROW
 from hitloom.ops._leaf_knn import GROW, box_distances
 from hitloom.ops._vector import LEAF, lowest, meet, reach
-
-ROW = np.int64(0xFFFFFFFF)
 
 
 @njit(cache=True, nogil=True)

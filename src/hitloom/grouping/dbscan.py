@@ -17,8 +17,9 @@ from torch import Tensor
 from hitloom.errors import ConfigError
 from hitloom.grouping._unions import adopt, join_within, number, scan_labels
 from hitloom.ops._checks import check_batch, check_points, check_radius
-from hitloom.ops._leaf_knn import LARGEST, leaf_knn
-from hitloom.ops._leaf_radius import key_limit, leaf_pairs, radius_for, square_limit
+from hitloom.ops._keys import LARGEST, key_limit, square_limit
+from hitloom.ops._leaf_knn import leaf_knn
+from hitloom.ops._leaf_radius import leaf_pairs, radius_for
 from hitloom.ops._leaf_tree import build_tree
 
 MAX_PAIRS = 32_000_000  # 16 bytes each while they are collected, 8 after

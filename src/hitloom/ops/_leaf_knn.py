@@ -13,14 +13,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from hitloom.ops._keys import LARGEST, ROW, sort_keys
 from hitloom.ops._leaf_tree import LeafTree
 from hitloom.ops._threads import run_blocks
 from hitloom.ops._vector import LEAF, bits_of, float_of, lowest, meet, reach
 
 GROW = np.float32(1.0 + 1e-5)  # bounds are a little wider than they are: rounding never prunes a neighbour
-LARGEST = np.float32(1e38)  # no squared distance is above it, and it may still grow
 AHEAD = 2  # leaves visited on either side of the nearest before the others are sorted
-NOBODY = np.int64(0xFFFFFFFF)  # row of an empty place; also the mask of the row in a key
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
@@ -88,6 +87,8 @@ def _search(begin, end, queries, candidates, exclude, limit, out_index, out_squa
     best = np.empty((LEAF, k), np.int64)
     bounds = np.empty(LEAF, np.float32)
     square = np.empty(LEAF, np.float32)
+    todo = np.empty(candidates.soa.shape[0], np.int64)
+    spare = np.empty(2 * candidates.soa.shape[0], np.int64)
     for leaf in range(begin, end):
         element = queries.element[leaf]
         start, stop = candidates.first[element], candidates.first[element + 1]
@@ -97,19 +98,27 @@ def _search(begin, end, queries, candidates, exclude, limit, out_index, out_squa
         for d in range(dim):
             for j in range(LEAF):
                 query[j, d] = queries.soa[leaf, d, j]
-        best[:] = (bits_of(limit) << 32) | NOBODY
+        best[:] = (bits_of(limit) << 32) | ROW
         bounds[:num] = limit * GROW
         bounds[num:] = -1.0
         box_distances(queries, leaf, candidates, start, stop, boxes)
+        nearest = 0
+        for t in range(stop - start):
+            nearest = t if boxes[t] < boxes[nearest] else nearest
         # The nearest leaf and its neighbours in the order of the tree come first: their bounds are tight before the
         # others are sorted.
-        nearest = np.argmin(boxes[: stop - start])
-        todo = np.arange(max(0, nearest - AHEAD), min(stop - start, nearest + AHEAD + 1))
         for phase in range(2):
-            if phase == 1:
-                todo = np.flatnonzero(boxes[: stop - start] <= _largest(bounds))
-            todo = todo[np.argsort(boxes[todo])]
-            for t in todo:
+            first = 0 if phase else max(0, nearest - AHEAD)
+            last = stop - start if phase else min(stop - start, nearest + AHEAD + 1)
+            worst = _largest(bounds)
+            num_todo = 0
+            for t in range(first, last):
+                if boxes[t] <= worst:
+                    todo[num_todo] = (bits_of(boxes[t]) << 32) | t
+                    num_todo += 1
+            sort_keys(todo, np.int64(0), num_todo, spare, worst)
+            for i in range(num_todo):
+                t = todo[i] & ROW
                 if boxes[t] > _largest(bounds):
                     break
                 _visit(queries, leaf, query, candidates, start + t, exclude, bounds, square, best)
@@ -117,8 +126,8 @@ def _search(begin, end, queries, candidates, exclude, limit, out_index, out_squa
         for j in range(num):
             row = queries.ids[leaf, j]
             for i in range(k):
-                if best[j, i] & NOBODY != NOBODY:
-                    out_index[row, i] = best[j, i] & NOBODY
+                if best[j, i] & ROW != ROW:
+                    out_index[row, i] = best[j, i] & ROW
                     out_square[row, i] = float_of(best[j, i] >> 32)
 
 

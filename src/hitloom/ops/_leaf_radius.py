@@ -1,8 +1,7 @@
 # mypy: disable-error-code="no-untyped-def, call-arg, var-annotated"
 """All pairs within a radius by leaf blocks, on the CPU.
 
-A pair is held as one 64-bit key, bits of the squared distance above, row of the neighbour below: keys sort by
-(distance, index), and everything within a smaller radius is a prefix of each row.
+A pair is held as one key: everything within a smaller radius is a prefix of each sorted row.
 
 N points, D dimensions, E pairs.
 """
@@ -13,65 +12,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hitloom.ops._leaf_knn import GROW, LARGEST, box_distances
+from hitloom.ops._keys import sort_keys, square_limit
+from hitloom.ops._leaf_knn import GROW, box_distances
 from hitloom.ops._leaf_tree import LeafTree
 from hitloom.ops._threads import run_blocks
-from hitloom.ops._vector import LEAF, bits_of, float_of, lowest, meet, reach
-
-
-def square_limit(radius: float) -> np.float32:
-    """Largest float32 whose float32 square root is at most float32(``radius``): the squared form of ``<= radius``."""
-    r = np.float32(radius)
-    with np.errstate(over="ignore"):
-        limit = min(np.float32(r * r), LARGEST)
-    while np.sqrt(limit) > r:
-        limit = np.nextafter(limit, np.float32(0))
-    while limit < LARGEST and np.sqrt(np.nextafter(limit, np.float32(np.inf))) <= r:
-        limit = np.nextafter(limit, np.float32(np.inf))
-    return np.float32(limit)
-
-
-def key_limit(radius: float) -> int:
-    """Smallest key beyond ``radius``: a key counts when it is below."""
-    return (int(square_limit(radius).view(np.uint32)) + 1) << 32
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _sort(keys, first, last, spare, limit):
-    """Sort ``keys[first:last]``, all of squared distance <= ``limit``, with room in ``spare`` for two copies.
-
-    Keys are dealt into as many bins as there are keys, by squared distance, which leaves little to an insertion sort;
-    a bin that stays large (many equal distances) is sorted by itself.
-    """
-    num = last - first
-    if num > 16:
-        bins = spare[num : 2 * num]
-        bins[:] = 0
-        scale = np.float32(num - 1) / limit if limit > np.float32(1e-30) else np.float32(0.0)
-        for i in range(first, last):
-            bins[np.uint64(float_of(keys[i] >> 32) * scale)] += 1
-        total = 0
-        crowd = 0
-        for i in range(num):
-            many = bins[i]
-            bins[i] = total
-            total += many
-            crowd = many if many > crowd else crowd
-        for i in range(first, last):
-            place = np.uint64(float_of(keys[i] >> 32) * scale)
-            spare[np.uint64(bins[place])] = keys[i]
-            bins[place] += 1
-        if crowd > 64:
-            spare[:num].sort()
-        for i in range(num):
-            keys[first + i] = spare[i]
-    for i in range(first + 1, last):
-        key = keys[i]
-        j = i
-        while j > first and keys[j - 1] > key:
-            keys[j] = keys[j - 1]
-            j -= 1
-        keys[j] = key
+from hitloom.ops._vector import LEAF, bits_of, lowest, meet, reach
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -82,7 +27,8 @@ def _collect(begin, end, tree, limit, most, degree):
     query = np.empty((LEAF, dim), np.float32)
     square = np.empty(LEAF, np.float32)
     bounds = np.empty(LEAF, np.float32)
-    masks = np.empty(16, np.uint64)
+    todo = np.empty(tree.soa.shape[0], np.int64)
+    masks = np.empty(tree.soa.shape[0], np.uint64)
     keys = np.empty(4096, np.int64)
     spare = np.empty(4096, np.int64)
     fill = 0
@@ -96,22 +42,24 @@ def _collect(begin, end, tree, limit, most, degree):
             for j in range(LEAF):
                 query[j, d] = tree.soa[leaf, d, j]
         box_distances(tree, leaf, tree, start, stop, boxes)
-        todo = np.flatnonzero(boxes[: stop - start] <= limit * GROW)
-        if todo.shape[0] > masks.shape[0]:
-            masks = np.empty(todo.shape[0] * 2, np.uint64)
-        for t in range(todo.shape[0]):
-            masks[t] = reach(tree.soa, leaf, tree.box, start + todo[t], bounds)
+        many = 0
+        for t in range(stop - start):
+            if boxes[t] <= limit * GROW:
+                masks[many] = reach(tree.soa, leaf, tree.box, start + t, bounds)
+                todo[many] = start + t
+                many += masks[many] != 0
         for j in range(num):
             mine = tree.ids[leaf, j]
             origin = fill
-            for t in range(todo.shape[0]):
+            for t in range(many):
                 if not (masks[t] >> np.uint64(j)) & np.uint64(1):
                     continue
-                other = start + todo[t]
+                other = todo[t]
                 found = meet(tree.soa, other, query, j, limit, square)
                 if fill + LEAF > keys.shape[0]:
                     larger = np.empty(2 * keys.shape[0], np.int64)
-                    larger[:fill] = keys[:fill]
+                    for i in range(fill):
+                        larger[i] = keys[i]
                     keys = larger
                 while found:
                     i = lowest(found)
@@ -120,7 +68,7 @@ def _collect(begin, end, tree, limit, most, degree):
                     fill += tree.ids[other, i] != mine
             if 2 * (fill - origin) > spare.shape[0]:
                 spare = np.empty(4 * (fill - origin), np.int64)
-            _sort(keys, origin, fill, spare, limit)
+            sort_keys(keys, origin, fill, spare, limit)
             degree[mine] = fill - origin
             if fill > most:
                 return keys[:fill]
@@ -136,7 +84,8 @@ def _scatter(begin, end, tree, keys, indptr, out):
             row = tree.ids[leaf, j]
             to = indptr[row]
             num = indptr[row + 1] - to
-            out[to : to + num] = keys[fill : fill + num]
+            for i in range(num):
+                out[to + i] = keys[fill + i]
             fill += num
 
 
@@ -192,9 +141,3 @@ def radius_for(tree: LeafTree, num_points: int, radius: float, max_pairs: int, *
             return radius
         radius *= 0.7
     return None
-
-
-def unpack(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return the neighbour rows and the distances of ``keys``."""
-    square = (keys >> 32).astype(np.int32).view(np.float32)
-    return keys & 0xFFFFFFFF, np.sqrt(square)

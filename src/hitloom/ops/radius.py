@@ -129,7 +129,8 @@ def _select(graph: RadiusGraph, keep: Tensor) -> RadiusGraph:
 
 
 def _leaf(x: Tensor, r: float, batch: Tensor | None, max_pairs: int) -> tuple[Tensor, Tensor, Tensor] | None:
-    from hitloom.ops._leaf_radius import leaf_pairs, unpack
+    from hitloom.ops._keys import unpack
+    from hitloom.ops._leaf_radius import leaf_pairs
     from hitloom.ops._leaf_tree import build_tree
 
     element, num_batch = check_batch(batch, len(x))
