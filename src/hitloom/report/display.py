@@ -64,11 +64,18 @@ def figure_3d(view: EventView) -> go.Figure:
             "yaxis": {"title": {"text": "x [mm]"}, **axis},
             "zaxis": {"title": {"text": "y [mm]"}, **axis},
             "aspectmode": "data",
-            "camera": {"eye": {"x": 0.6, "y": -1.35, "z": 0.5}, "center": {"x": 0, "y": 0, "z": -0.06}},
+            "camera": {"eye": _eye(view.position), "center": {"x": 0, "y": 0, "z": -0.06}},
             "dragmode": "orbit",
         },
     )
     return figure
+
+
+def _eye(position: Floats) -> dict[str, float]:
+    """Return where to look from, farther from a longer detector: plotly scales axes by their geometric mean."""
+    spans = np.ptp(position, axis=0).clip(min=1.0) if len(position) else np.ones(3)
+    stretch = max(1.0, float(spans.max() / np.prod(spans) ** (1 / 3)) / 1.65)
+    return {"x": 0.6 * stretch, "y": -1.35 * stretch, "z": 0.5 * stretch}
 
 
 def figure_2d(view: EventView, *, hover: bool = True) -> go.Figure:
