@@ -176,12 +176,13 @@ def _evaluate(folder: Path, events: Path, checkpoint: Path) -> dict[str, Any]:
     from hitloom.report.config import EvaluationConfig
     from hitloom.report.evaluate import evaluate_results
     from hitloom.training.graphs import graphs_of
+    from hitloom.training.run_config import load_recipe
 
     return evaluate_results(
         folder / "results",
         events=events,
         split="all",
-        config=EvaluationConfig(),
+        config=EvaluationConfig(eps_grid=load_recipe(RECIPE).evaluation.eps_grid),
         output=folder,
         baselines={name: folder / "baselines" / name for name in ("ckf", "helix_dbscan")},
         graphs=graphs_of(checkpoint),
