@@ -56,7 +56,12 @@ def test_a_reloaded_system_gives_the_same_output(run: Path):
 
 def test_exported_weights_load_where_a_checkpoint_does(run: Path, tmp_path: Path):
     loaded = load_checkpoint(run / "checkpoints/best.ckpt")
-    export_weights(loaded, tmp_path / "w.safetensors")
+    placed = loaded.header["config"].replace("store: null", "store: /home/me/events")
+    assert "/home/me" in placed
+    export_weights(
+        Checkpoint(header=loaded.header | {"config": placed}, weights=loaded.weights), tmp_path / "w.safetensors"
+    )
+    assert b"/home/me" not in (tmp_path / "w.safetensors").read_bytes()
     again = load_checkpoint(tmp_path / "w.safetensors")
     assert again.config == loaded.config
     assert again.fingerprint == loaded.fingerprint

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from hitloom._version import __version__
-from hitloom.config import parse_yaml
+from hitloom.config import dump_yaml, parse_yaml
 from hitloom.errors import CheckpointError, nearest
 from hitloom.systems.base import System
 from hitloom.training.run_config import RECIPES, RunConfig, build_run_config
@@ -184,14 +184,20 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 def export_weights(checkpoint: Checkpoint, path: str | Path) -> None:
-    """Write the weights of a checkpoint as ``.safetensors`` with its header in the metadata, atomically."""
+    """Write the weights of a checkpoint as ``.safetensors`` with its header in the metadata, atomically.
+
+    The place of the training data is left out: it is a path of one machine.
+    """
     from safetensors.torch import save
 
     path = Path(path)
+    values = parse_yaml(checkpoint.header["config"], where=str(checkpoint.path))
+    values["data"]["store"] = None
+    header = checkpoint.header | {"config": dump_yaml(values)}
     path.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in checkpoint.weights.items()}
     with _atomic(path) as file:
-        file.write(save(weights, metadata={"hitloom": json.dumps(checkpoint.header)}))
+        file.write(save(weights, metadata={"hitloom": json.dumps(header)}))
 
 
 def load_weights(system: System, checkpoint: Checkpoint) -> None:
