@@ -10,10 +10,12 @@ import pytest
 
 from hitloom.metrics import clopper_pearson
 from hitloom.report.canvas import for_dark, to_png, to_svg
+from hitloom.report.config import EvaluationConfig
 from hitloom.report.curve_plots import curve_figure
 from hitloom.report.numbers import count, percent, percent_range, seconds
 from hitloom.report.page import to_json
 from hitloom.report.palette import DARK, LIGHT, SERIES, candidate_colour
+from hitloom.report.plots import scaled_axis
 from hitloom.report.summary_plots import budget_figure, histogram_figure, scan_figure, timing_figure
 
 EDGES = [1.0, 2.0, 5.0, 10.0]
@@ -70,6 +72,13 @@ def test_ranges_follow_the_configuration_or_the_values():
     assert chosen.axes[0].get_ylim() == (0.8, 1.0)
     small = curve_figure({"a": a_curve([3], [1000])}, [0, 1], x_label="", y_label="")
     assert small.axes[0].get_ylim()[1] < 0.1
+
+
+def test_pt_is_drawn_in_the_unit_asked_for():
+    in_mev = EvaluationConfig(pt_unit="MeV")
+    assert scaled_axis([1.0, 50.0], "GeV", in_mev) == ([1000.0, 50000.0], "MeV")
+    assert scaled_axis([1.0, 50.0], "GeV", EvaluationConfig()) == ([1.0, 50.0], "GeV")
+    assert scaled_axis([-1.0, 1.0], "rad", in_mev) == ([-1.0, 1.0], "rad")
 
 
 def test_nothing_to_draw_is_said():

@@ -210,11 +210,13 @@ def test_a_failure_leaves_the_old_report(events, tmp_path, monkeypatch):
                 evaluate_results(results[:1], events=events, config=SMALL, output=tmp_path / folder)
     assert fingerprint(tmp_path / "out") == before
     assert not (tmp_path / "new").exists()
+    (tmp_path / "out" / "plots" / "mine.png").write_bytes(b"not of an evaluation")
     smaller = SMALL.model_copy(update={"axes": ("phi",)})
     evaluate_results(results[:1], events=events, config=smaller, output=tmp_path / "out")
     after = fingerprint(tmp_path / "out")
     assert "plots/track_efficiency_phi.png" in after
     assert "plots/track_efficiency_pt.png" not in after
+    assert "plots/mine.png" in after
     assert not [name for name in after if ".making" in name]
 
 

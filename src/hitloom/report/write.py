@@ -21,6 +21,8 @@ from hitloom.report.report_page import Drawn, report_page
 from hitloom.report.view import EventView
 
 REPORT = "report.html"
+OWN_PLOTS = ("track_", "fake_rate_", "loss_budget", "inference_time")
+"""What the plots of an evaluation are called; others in the folder are left alone."""
 
 
 def write_outputs(
@@ -86,7 +88,7 @@ def _move(folder: Path, output: Path) -> list[Path]:
     for name in sorted(new, key=lambda name: name.name == REPORT):
         os.replace(folder / name, output / name)
     for old in (output / "plots").glob("*.png"):
-        if old.relative_to(output) not in new:
+        if old.relative_to(output) not in new and old.name.startswith(OWN_PLOTS):
             old.unlink()
     shutil.rmtree(folder, ignore_errors=True)
     return [output / name for name in new]
