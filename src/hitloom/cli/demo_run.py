@@ -175,7 +175,7 @@ def _baselines(folder: Path, events: Path) -> None:
 def _evaluate(folder: Path, events: Path, checkpoint: Path) -> dict[str, Any]:
     from hitloom.report.config import EvaluationConfig
     from hitloom.report.evaluate import evaluate_results
-    from hitloom.training.graphs import graphs_of
+    from hitloom.training.reconstruct import Reconstructor
     from hitloom.training.run_config import load_recipe
 
     return evaluate_results(
@@ -185,5 +185,5 @@ def _evaluate(folder: Path, events: Path, checkpoint: Path) -> dict[str, Any]:
         config=EvaluationConfig(eps_grid=load_recipe(RECIPE).evaluation.eps_grid),
         output=folder,
         baselines={name: folder / "baselines" / name for name in ("ckf", "helix_dbscan")},
-        graphs=graphs_of(checkpoint),
+        graphs=Reconstructor(checkpoint).graphs,
     )

@@ -46,7 +46,7 @@ def eval_command(
     from hitloom.report.config import EvaluationConfig
     from hitloom.report.evaluate import evaluate_results
     from hitloom.report.summary_text import summary_lines
-    from hitloom.training.graphs import graphs_of
+    from hitloom.training.reconstruct import Reconstructor
 
     split = chosen_split(results, split)
     # What the results say of their input, the evaluation reads from them itself, for the baselines too.
@@ -67,7 +67,7 @@ def eval_command(
         config=settings,
         output=folder,
         baselines=_baselines(baseline or []),
-        graphs=graphs_of(checkpoint) if checkpoint is not None else None,
+        graphs=Reconstructor(checkpoint).graphs if checkpoint is not None else None,
         on_event=counter,
     )
     counter.close()

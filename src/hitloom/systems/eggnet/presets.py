@@ -1,4 +1,4 @@
-"""Named runs of EggNet: the published ones, and a small one for a laptop.
+"""Named runs of EggNet: the published ones.
 
 Each preset is a mapping in the layout of a recipe (``model``, ``data``, ``training``, ``evaluation``) that holds what
 differs from the defaults. GeV throughout.
@@ -18,7 +18,6 @@ ITK_FEATURES = (
     "cluster_x_1", "cluster_y_1", "cluster_z_1", "cluster_x_2", "cluster_y_2", "cluster_z_2",
 )  # fmt: skip
 ITK_SCALES = (1000.0, 3.141592653589793, 1000.0, 1.0, *[1000.0] * 6)
-SMOOTH_FEATURES = ("r", "cos_phi", "sin_phi", *TRACKML_FEATURES[2:])
 
 _PT_CUT = {"object_pt": [1.0, float("inf")]}
 _TARGETS = {"pt": [1.0, float("inf")], "num_points": [3, float("inf")]}
@@ -66,27 +65,6 @@ PRESETS: dict[str, dict[str, Any]] = {
             "data": {"phi_wedge": {"fraction": 0.1, "max_points": 39000, "max_possible_width": True}},
         },
     ),
-    "small": {
-        "model": {
-            "node_features": SMOOTH_FEATURES,
-            "encoder_hidden": 64,
-            "node_0_hidden": 64,
-            "edge_hidden": 64,
-            "node_hidden": 64,
-            "decoder_hidden": 64,
-            "node_rep_dim": 64,
-            "edge_rep_dim": 32,
-            "node_pspace_dim": 12,
-            "num_edge_layers": 2,
-            "num_node_layers": 2,
-            "num_iterations": 2,
-            "num_gnns_per_iteration": 3,
-            "loss": {"deep_supervision": "first"},
-        },
-        "data": {"hard_cuts": _PT_CUT},
-        "training": {"lr": 1e-3, "max_epochs": 20, "warmup_epochs": 1},
-        "evaluation": {"targets": _TARGETS},
-    },
 }
 
 
