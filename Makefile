@@ -41,7 +41,7 @@ $(VENV)/.demo: $(VENV)/.venv $(INPUTS)
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo
-	$(PIP) install -c constraints.txt -e '.[sim,hep,export,log,dev]'
+	$(PIP) install -c constraints.txt -e '.[sim,export,log,dev]'
 	touch $@
 
 $(VENV)/.docs: $(VENV)/.demo
