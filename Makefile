@@ -16,8 +16,8 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev
-	$(BIN)/ruff check src tests benchmarks docs
-	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/ruff check src tests benchmarks docs/scripts
+	$(BIN)/ruff format --check src tests benchmarks docs/scripts
 	$(BIN)/mypy
 
 docs: $(VENV)/.docs

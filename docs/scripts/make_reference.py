@@ -48,7 +48,7 @@ def definitions_page() -> str:
     """Return the page of metric definitions with the version they belong to."""
     from hitloom.metrics import DEFINITION_VERSION, DEFINITIONS
 
-    lines = [f"# Metric definitions\n\nDefinition version {DEFINITION_VERSION}.\n", "| name | definition |", "|---|---|"]
+    lines = [f"# Metric definitions\n\nVersion {DEFINITION_VERSION}.\n", "| name | definition |", "|---|---|"]
     lines += [f"| `{name}` | {str(text).replace('|', chr(92) + '|')} |" for name, text in DEFINITIONS.items()]
     return "\n".join(lines) + "\n"
 
@@ -56,7 +56,7 @@ def definitions_page() -> str:
 def main() -> None:
     """Write all generated pages."""
     GENERATED.mkdir(exist_ok=True)
-    intro = "# The event\n\nLengths mm, energies GeV, times ns, angles rad. Generated from the field table in the code.\n\n"
+    intro = "# The event\n\nLengths mm, energies GeV, times ns, angles rad. Generated from the code.\n\n"
     (GENERATED / "fields.md").write_text(intro + field_table_markdown())
     (GENERATED / "configuration.md").write_text(configuration_page())
     (GENERATED / "definitions.md").write_text(definitions_page())

@@ -11,7 +11,7 @@ from typing import Any
 
 from hitloom.config import build
 from hitloom.errors import ConfigError, nearest
-from hitloom.systems.eggnet.config import TRACKML_FEATURES, EggNetConfig
+from hitloom.systems.eggnet.config import EggNetConfig
 
 ITK_FEATURES = (
     "r", "phi", "z", "eta",
