@@ -63,7 +63,9 @@ def edge_list_oracle(block: AttentionBlock, x: Tensor, index: Tensor) -> Tensor:
         {"checkpointing": True},
     ],
 )
-def test_dense_equals_the_edge_list_with_gradients(changes: dict):
+@pytest.mark.parametrize("chunk_bytes", [200, 2 << 20])
+def test_dense_equals_the_edge_list_with_gradients(changes: dict, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "CHUNK_BYTES", chunk_bytes)
     block = make_block(**changes)
     x = torch.randn(30, 6, requires_grad=True)
     index = neighbour_lists(30, 4, seed=1)

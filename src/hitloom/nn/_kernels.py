@@ -103,17 +103,26 @@ def _softmax(logit, mask, alpha):  # type: ignore[no-untyped-def]
             alpha[j] /= total
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def gather_add(index, centre, out, source):  # type: ignore[no-untyped-def]
+    """Rows of ``source`` (N, C) named by ``index`` (P, k), plus ``centre`` (P, C), into ``out`` (P, k, C)."""
+    for p in range(index.shape[0]):
+        for j in range(index.shape[1]):
+            row = index[p, j]
+            for c in range(centre.shape[1]):
+                out[p, j, c] = source[row, c] + centre[p, c]
+
+
 @njit(cache=True, nogil=True, fastmath=_FLAGS, error_model="numpy")
-def attend(raw, mask, state, message, saturated):  # type: ignore[no-untyped-def]
-    """From ``raw`` (P, k, w+1): SiLU of the first w channels into ``state`` (P, k, w), their sum weighted by the
-    softmax of the last channel (its SiLU if ``saturated``) into ``message`` (P, w).
+def attend(raw, logits, mask, state, message, saturated):  # type: ignore[no-untyped-def]
+    """SiLU of ``raw`` (P, k, w) into ``state``, and its sum weighted by the softmax of ``logits`` (P, k) (of their
+    SiLU if ``saturated``) into ``message`` (P, w).
     """
     k, width = state.shape[1], state.shape[2]
     logit, alpha = np.empty(k, np.float32), np.empty(k, np.float32)
     for p in range(raw.shape[0]):
         for j in range(k):
-            last = raw[p, j, width]
-            logit[j] = last * _sigmoid(last) if saturated else last
+            logit[j] = logits[p, j] * _sigmoid(logits[p, j]) if saturated else logits[p, j]
         _softmax(logit, mask[p], alpha)
         for c in range(width):
             message[p, c] = _F(0.0)
@@ -125,14 +134,13 @@ def attend(raw, mask, state, message, saturated):  # type: ignore[no-untyped-def
 
 
 @njit(cache=True, nogil=True, fastmath=_FLAGS, error_model="numpy")
-def attend_backward(raw, mask, grad_state, grad_message, out, saturated):  # type: ignore[no-untyped-def]
-    """Gradient of ``raw`` (P, k, w+1), into ``out``."""
+def attend_backward(raw, logits, mask, grad_state, grad_message, out, out_logits, saturated):  # type: ignore[no-untyped-def]
+    """Gradients of ``raw`` (P, k, w) and ``logits`` (P, k), into ``out`` and ``out_logits``."""
     k, width = grad_state.shape[1], grad_state.shape[2]
     logit, alpha, share = np.empty(k, np.float32), np.empty(k, np.float32), np.empty(k, np.float32)
     for p in range(raw.shape[0]):
         for j in range(k):
-            last = raw[p, j, width]
-            logit[j] = last * _sigmoid(last) if saturated else last
+            logit[j] = logits[p, j] * _sigmoid(logits[p, j]) if saturated else logits[p, j]
         _softmax(logit, mask[p], alpha)
         mean = _F(0.0)
         for j in range(k):
@@ -148,7 +156,6 @@ def attend_backward(raw, mask, grad_state, grad_message, out, saturated):  # typ
         for j in range(k):
             gradient = alpha[j] * (share[j] - mean)
             if saturated:
-                value = raw[p, j, width]
-                s = _sigmoid(value)
-                gradient *= s * (_F(1.0) + value * (_F(1.0) - s))
-            out[p, j, width] = gradient
+                s = _sigmoid(logits[p, j])
+                gradient *= s * (_F(1.0) + logits[p, j] * (_F(1.0) - s))
+            out_logits[p, j] = gradient

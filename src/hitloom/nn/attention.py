@@ -15,10 +15,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from hitloom.nn.chunked import chunked_layer
+from hitloom.nn.chunked import chunked_messages
 from hitloom.nn.fused import attend, is_traced, masked_softmax
 from hitloom.nn.mlp import MLP
+
+POINT_ROWS = 8192  # points that go through the node network at once without autograd
 
 
 class AttentionLayer(nn.Module):
@@ -61,11 +64,17 @@ class AttentionLayer(nn.Module):
         """Run the layer; without autograd ``state`` is overwritten by the new one."""
         source, centre = self.project(x)
         row_wise = self.edge_network.row_wise and self.node_network.row_wise
-        learns = torch.is_grad_enabled()
-        if is_traced() or not row_wise or (learns and not self.checkpointing):
+        if is_traced() or not row_wise:
             gathered = source.index_select(0, index.reshape(-1)).view(*index.shape, source.shape[1])
-            return self.local(x, gathered, centre, mask, state)
-        return chunked_layer(self, x, source, centre, index, mask, state)
+            state, message = self.messages(gathered + centre[:, None, :], mask, state)
+            return self.update(x, message), state
+        state, message = chunked_messages(self, source, centre, index, mask, state, keep=not self.checkpointing)
+        if torch.is_grad_enabled():
+            if self.checkpointing:
+                return checkpoint(self.update, x, message, use_reentrant=False), state
+            return self.update(x, message), state
+        rows = [self.update(a, b) for a, b in zip(x.split(POINT_ROWS), message.split(POINT_ROWS), strict=True)]
+        return torch.cat(rows), state
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the shares of source and centre in the edge network's first layer: (N, H) each, bias in the second."""
@@ -74,38 +83,40 @@ class AttentionLayer(nn.Module):
         w_source, w_centre = self.edge_network.split_first([width, width, first.in_features - 2 * width])[:2]
         return F.linear(x, w_source), F.linear(x, w_centre, first.bias)
 
-    def local(
-        self,
-        x: Tensor,
-        gathered: Tensor,
-        centre: Tensor,
-        mask: Tensor,
-        state: Tensor | None,
-        into: Tensor | None = None,
+    def messages(
+        self, first: Tensor, mask: Tensor, state: Tensor | None, into: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Run the layer for some centres.
+        """Return the new state of the edges of some centres, and what it tells the centres.
 
-        Shapes: x (C, h), gathered (C, k, H) shares of the sources, centre (C, H), mask (C, k), state (C, k, w) or None
-        -> x (C, h), state (C, k, w). ``into`` (C, k, w), which may be ``state``, receives the new state when no
+        Shapes: first (C, k, H) shares of the points in the first layer, mask (C, k), state (C, k, w) or None
+        -> state (C, k, w), message (C, w). ``into`` (C, k, w), which may be ``state``, receives the new state when no
         gradient is asked for.
         """
-        first = gathered + centre[:, None, :]
+        network = self.edge_network
         if state is not None:
-            weight = self.edge_network.split_first([x.shape[1], x.shape[1], state.shape[-1]])[2]
+            first_linear: nn.Linear = network.linears[0]  # type: ignore[assignment]
+            weight = network.split_first([first_linear.in_features - state.shape[-1], state.shape[-1]])[1]
             first = torch.addmm(first.flatten(0, 1), state.flatten(0, 1), weight.T).view(first.shape)
-        raw = self.edge_network.body(first, mask)
-        if self.residual or not isinstance(self.edge_network.output_activation, nn.SiLU):
-            out = self.edge_network.output_activation(raw)
-            logit = (out if self.saturated_logit else raw)[..., -1].float()
-            new_state = out[..., :-1]
-            if self.residual and state is not None:
-                new_state = new_state + state
-            alpha = masked_softmax(logit, mask).to(new_state.dtype)
-            message = torch.bmm(alpha[:, None, :], new_state)[:, 0]
+        if len(network.linears) == 1:
+            raw, logit = first[..., :-1], first[..., -1]
         else:
-            new_state, message = attend(raw, mask, saturated_logit=self.saturated_logit, into=into)
+            hidden = network.hidden(first, mask)
+            last: nn.Linear = network.linears[-1]  # type: ignore[assignment]
+            raw = F.linear(hidden, last.weight[:-1], last.bias[:-1])
+            logit = F.linear(hidden, last.weight[-1:], last.bias[-1:])[..., 0]
+        if not self.residual and isinstance(network.output_activation, nn.SiLU):
+            return attend(raw, logit, mask, saturated_logit=self.saturated_logit, into=into)
+        new_state = network.output_activation(raw)
+        if self.residual and state is not None:
+            new_state = new_state + state
+        score = network.output_activation(logit) if self.saturated_logit else logit
+        alpha = masked_softmax(score.float(), mask).to(new_state.dtype)
+        return new_state, torch.bmm(alpha[:, None, :], new_state)[:, 0]
+
+    def update(self, x: Tensor, message: Tensor) -> Tensor:
+        """Return the points after the layer. Shapes: x (N, h), message (N, w) -> (N, h)."""
         new_x = self.node_network(torch.cat([x, message], 1))
-        return (new_x + x if self.residual else new_x), new_state
+        return new_x + x if self.residual else new_x
 
 
 class AttentionBlock(nn.Module):

@@ -68,17 +68,34 @@ class _NormSilu(torch.autograd.Function):
         return out
 
 
-def attend(
-    raw: Tensor, mask: Tensor, *, saturated_logit: bool = True, into: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """SiLU of the edges, and their sum weighted by the softmax over neighbours of the last channel.
+def gather_add(source: Tensor, centre: Tensor, index: Tensor) -> Tensor:
+    """Rows of ``source`` named by ``index``, plus ``centre``.
 
-    Shapes: raw (P, k, w + 1), mask (P, k) bool -> edges (P, k, w), message (P, w).
+    Shapes: source (N, C), centre (P, C), index (P, k) int64 -> (P, k, C). Differentiable where the kernels do not
+    apply; where they do, meant for code that differentiates by itself.
+    """
+    if not can_fuse(source) or torch.is_grad_enabled():
+        gathered = source.index_select(0, index.reshape(-1)).view(*index.shape, source.shape[1])
+        return gathered + centre[:, None, :]
+    from hitloom.nn._kernels import gather_add as kernel
+
+    out = torch.empty((*index.shape, source.shape[1]), dtype=torch.float32)
+    arrays = (index.contiguous().numpy(), _array(centre), out.numpy())
+    over_rows(kernel, arrays, _array(source), grain=GRAIN // max(1, index.shape[1]))
+    return out
+
+
+def attend(
+    raw: Tensor, logit: Tensor, mask: Tensor, *, saturated_logit: bool = True, into: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """SiLU of the edges, and their sum weighted by the softmax of the logits over neighbours.
+
+    Shapes: raw (P, k, w), logit (P, k), mask (P, k) bool -> edges (P, k, w), message (P, w).
 
     Parameters
     ----------
-    raw
-        Edges before the activation; the last channel becomes the attention logit.
+    raw, logit
+        Before the activation.
     mask
         Neighbours that exist; a point without any gets the message 0.
     saturated_logit
@@ -87,45 +104,44 @@ def attend(
         (P, k, w) contiguous, receives the edges when no gradient is asked for.
     """
     if not can_fuse(raw):
-        out = F.silu(raw)
-        alpha = masked_softmax((out if saturated_logit else raw)[..., -1].float(), mask)
-        state = out[..., :-1]
+        state = F.silu(raw)
+        alpha = masked_softmax((F.silu(logit) if saturated_logit else logit).float(), mask)
         return state, torch.bmm(alpha.to(state.dtype)[:, None, :], state)[:, 0]
     if torch.is_grad_enabled():
-        return _Attend.apply(raw, mask, saturated_logit)
-    return _attend(raw, mask, saturated_logit, into)
+        return _Attend.apply(raw, logit, mask, saturated_logit)
+    return _attend(raw, logit, mask, saturated_logit, into)
 
 
-def _attend(raw: Tensor, mask: Tensor, saturated: bool, into: Tensor | None) -> tuple[Tensor, Tensor]:
+def _attend(raw: Tensor, logit: Tensor, mask: Tensor, saturated: bool, into: Tensor | None) -> tuple[Tensor, Tensor]:
     from hitloom.nn._kernels import attend as kernel
 
-    num, k, width = raw.shape
-    state = into
-    if state is None or not state.is_contiguous():
-        state = torch.empty((num, k, width - 1), dtype=torch.float32)
-    message = torch.empty((num, width - 1), dtype=torch.float32)
-    arrays = (_array(raw), mask.contiguous().numpy(), state.numpy(), message.numpy())
-    over_rows(kernel, arrays, saturated, grain=GRAIN // max(1, k))
+    state = torch.empty(raw.shape, dtype=torch.float32) if into is None or not into.is_contiguous() else into
+    message = torch.empty((raw.shape[0], raw.shape[2]), dtype=torch.float32)
+    arrays = (_array(raw), _array(logit), mask.contiguous().numpy(), state.numpy(), message.numpy())
+    over_rows(kernel, arrays, saturated, grain=GRAIN // max(1, raw.shape[1]))
     return state, message
 
 
 class _Attend(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, raw: Tensor, mask: Tensor, saturated: bool) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(raw, mask)
+    def forward(ctx: Any, raw: Tensor, logit: Tensor, mask: Tensor, saturated: bool) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(raw, logit, mask)
         ctx.saturated = saturated
-        return _attend(raw, mask, saturated, None)
+        return _attend(raw, logit, mask, saturated, None)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_state: Tensor, grad_message: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad_state: Tensor, grad_message: Tensor) -> tuple[Tensor | None, ...]:
         from hitloom.nn._kernels import attend_backward as kernel
 
-        raw, mask = ctx.saved_tensors
-        out = torch.empty(raw.shape, dtype=torch.float32)
-        arrays = (_array(raw), mask.contiguous().numpy(), _array(grad_state), _array(grad_message), out.numpy())
+        raw, logit, mask = ctx.saved_tensors
+        out, out_logit = torch.empty(raw.shape, dtype=torch.float32), torch.empty(logit.shape, dtype=torch.float32)
+        arrays = (
+            _array(raw), _array(logit), mask.contiguous().numpy(), _array(grad_state), _array(grad_message),
+            out.numpy(), out_logit.numpy(),
+        )  # fmt: skip
         over_rows(kernel, arrays, ctx.saturated, grain=GRAIN // max(1, raw.shape[1]))
-        return out, None, None
+        return out, out_logit, None, None
 
 
 def masked_softmax(logit: Tensor, mask: Tensor) -> Tensor:

@@ -87,15 +87,22 @@ class MLP(nn.Module):
 
     def body(self, first: Tensor, mask: Tensor | None = None) -> Tensor:
         """Go on from the output of the first Linear to the output of the last one, before the output activation."""
+        if len(self.linears) == 1:
+            return first
+        return self.linears[-1](self.hidden(first, mask))
+
+    def hidden(self, first: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Go on from the output of the first of several Linears to the input of the last."""
         value = first
-        for norms, linear in zip(self.norms, self.linears[1:], strict=True):
+        for depth, norms in enumerate(self.norms):
+            if depth:
+                value = self.linears[depth](value)
             if self.fusible:
                 value = norm_silu(value)
             else:
                 for norm in norms:  # type: ignore[attr-defined]
                     value = norm(value, mask)
                 value = self.activation(value)
-            value = linear(value)
         return value
 
     def split_first(self, widths: Sequence[int]) -> tuple[Tensor, ...]:
