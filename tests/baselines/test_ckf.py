@@ -177,11 +177,13 @@ def test_thinned_real_event(test_data):
     from hitloom.data.trackml_read import read_trackml
 
     (event,) = read_trackml(test_data / "trackml-thinned")
-    (result,) = run_ckf([event])
+    # this event's collisions spread by 49 mm along the beam, those of the simulation by 5.5 mm
+    passes = tuple(one.model_copy(update={"collision_region_mm": 250.0}) for one in CKFConfig().passes)
+    (result,) = run_ckf([event], CKFConfig(passes=passes))
     owner = event.object_index.numpy()
     hits = np.bincount(owner[owner >= 0], minlength=event.num_objects)
-    target = np.flatnonzero((event.object_pt.numpy() > 1.0) & (hits >= 4))
+    target = np.flatnonzero((event.object_pt.numpy() > 1.0) & (hits >= 3))
     owner = np.where(np.isin(owner, target), owner, -1)
     found, num = found_fraction(result.labels.numpy(), owner)
-    assert num == len(target) > 40
-    assert found / num > 0.85
+    assert num == len(target) == 54
+    assert found / num > 0.9
