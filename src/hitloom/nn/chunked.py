@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from hitloom.nn.fused import gather_add
 
-CHUNK_BYTES = 2 << 20  # of one pass over the edges, for each thread
+CHUNK_BYTES = 6 << 20  # of one pass over the edges, for each thread
 
 
 class MessageLayer(Protocol):
