@@ -19,6 +19,52 @@ from hitloom.ops._threads import run_blocks
 from hitloom.ops._vector import LEAF, bits_of, lowest, meet, reach
 
 
+@njit(cache=True, nogil=True)
+def _room(keys, used, wanted):
+    """Return a larger array with room for ``wanted`` that begins with the first ``used`` of ``keys``."""
+    larger = np.empty(2 * wanted, np.int64)
+    for i in range(used):
+        larger[i] = keys[i]
+    return larger
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _meet_all(tree, leaf, query, bounds, limit, boxes, square, found_keys, found_by, many):
+    """Meet the points of ``leaf`` with all leaves within ``limit``; return the keys, who found each, and how many.
+
+    Leaf by leaf, so that the coordinates of the other leaf stay in the nearest cache for all points that ask.
+    ``many`` (64,) counts the keys of each point.
+    """
+    element = tree.element[leaf]
+    start, stop = tree.first[element], tree.first[element + 1]
+    box_distances(tree, leaf, tree, start, stop, boxes)
+    fill = 0
+    for t in range(stop - start):
+        if boxes[t] > limit * GROW:
+            continue
+        other = start + t
+        askers = reach(tree.soa, leaf, tree.box, other, bounds)
+        while askers:
+            j = lowest(askers)
+            askers &= askers - np.uint64(1)
+            found = meet(tree.soa, other, query, j, limit, square)
+            if not found:
+                continue
+            if fill + LEAF > found_keys.shape[0]:
+                found_keys = _room(found_keys, fill, fill + LEAF)
+                found_by = _room(found_by, fill, fill + LEAF)
+            mine = tree.ids[leaf, j]
+            before = fill
+            while found:
+                i = lowest(found)
+                found &= found - np.uint64(1)
+                found_keys[fill] = (bits_of(square[i]) << 32) | tree.ids[other, i]
+                found_by[fill] = j
+                fill += tree.ids[other, i] != mine
+            many[j] += fill - before
+    return found_keys, found_by, fill
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _collect(begin, end, tree, limit, most, degree):
     """Return the sorted keys of each point of the leaves ``begin:end``, set its degree; stop beyond ``most`` keys."""
@@ -27,51 +73,40 @@ def _collect(begin, end, tree, limit, most, degree):
     query = np.empty((LEAF, dim), np.float32)
     square = np.empty(LEAF, np.float32)
     bounds = np.empty(LEAF, np.float32)
-    todo = np.empty(tree.soa.shape[0], np.int64)
-    masks = np.empty(tree.soa.shape[0], np.uint64)
+    place = np.empty(LEAF, np.int64)
+    many = np.empty(LEAF, np.int64)
     keys = np.empty(4096, np.int64)
     spare = np.empty(4096, np.int64)
+    found_keys = np.empty(4096, np.int64)
+    found_by = np.empty(4096, np.int64)
     fill = 0
     for leaf in range(begin, end):
-        element = tree.element[leaf]
-        start, stop = tree.first[element], tree.first[element + 1]
         num = tree.filled[leaf]
-        bounds[:num] = limit * GROW
-        bounds[num:] = -1.0
-        for d in range(dim):
-            for j in range(LEAF):
+        for j in range(LEAF):
+            bounds[j] = limit * GROW if j < num else np.float32(-1.0)
+            for d in range(dim):
                 query[j, d] = tree.soa[leaf, d, j]
-        box_distances(tree, leaf, tree, start, stop, boxes)
-        many = 0
-        for t in range(stop - start):
-            if boxes[t] <= limit * GROW:
-                masks[many] = reach(tree.soa, leaf, tree.box, start + t, bounds)
-                todo[many] = start + t
-                many += masks[many] != 0
+            many[j] = 0
+        found_keys, found_by, total = _meet_all(
+            tree, leaf, query, bounds, limit, boxes, square, found_keys, found_by, many
+        )
+        if fill + total > keys.shape[0]:
+            keys = _room(keys, fill, fill + total)
+        origin = fill
         for j in range(num):
-            mine = tree.ids[leaf, j]
-            origin = fill
-            for t in range(many):
-                if not (masks[t] >> np.uint64(j)) & np.uint64(1):
-                    continue
-                other = todo[t]
-                found = meet(tree.soa, other, query, j, limit, square)
-                if fill + LEAF > keys.shape[0]:
-                    larger = np.empty(2 * keys.shape[0], np.int64)
-                    for i in range(fill):
-                        larger[i] = keys[i]
-                    keys = larger
-                while found:
-                    i = lowest(found)
-                    found &= found - np.uint64(1)
-                    keys[fill] = (bits_of(square[i]) << 32) | tree.ids[other, i]
-                    fill += tree.ids[other, i] != mine
-            if 2 * (fill - origin) > spare.shape[0]:
-                spare = np.empty(4 * (fill - origin), np.int64)
-            sort_keys(keys, origin, fill, spare, limit)
-            degree[mine] = fill - origin
-            if fill > most:
-                return keys[:fill]
+            place[j] = fill
+            fill += many[j]
+            degree[tree.ids[leaf, j]] = many[j]
+        for i in range(total):
+            keys[place[found_by[i]]] = found_keys[i]
+            place[found_by[i]] += 1
+        for j in range(num):
+            if 2 * many[j] > spare.shape[0]:
+                spare = _room(spare, np.int64(0), 2 * many[j])
+            sort_keys(keys, origin, place[j], spare, limit)
+            origin = place[j]
+        if fill > most:
+            break
     return keys[:fill]
 
 
