@@ -108,6 +108,20 @@ def test_filters_train(kind: str, checkpoint: bool):
     assert missing == system.parameters_without_gradient()
 
 
+@pytest.mark.parametrize("kind", [HARD, SOFT])
+def test_filters_with_deep_supervision_train_everything(kind: str):
+    event = toy_event()
+    deep = {"loss": {"name": "weighted_contrastive", "num_random_pairs": 50, "deep_supervision": "all"}}
+    system, _ = halving(kind, event, recurrent=False, **deep)
+    found = gradients(system, event)
+    missing = {name for name, grad in found.items() if grad is None or not grad.abs().sum() > 0}
+    # A head between iterations learns from the points it drops: the cut of 0 drops none.
+    assert missing - system.parameters_without_gradient() <= {
+        f"score_heads.1.linears.0.{p}" for p in ("weight", "bias")
+    }
+    assert not any(name.startswith(("node_0", "blocks", "decoders")) for name in missing)
+
+
 def test_pairs_are_drawn_among_kept_points():
     event = toy_event()
     system, _ = halving(HARD, event)
@@ -147,6 +161,7 @@ def test_beta_loss_is_the_cross_entropy_with_conditional_weights():
         ],
     }  # fmt: skip
     system = tiny(output_node_score=True, loss={"name": "weighted_contrastive", "weighting": weighting}).eval()
+    assert "object_pt" in system.needs.training_fields
     event = toy_event()
     scores = system(event)
     is_object = event.object_index >= 0

@@ -28,6 +28,7 @@ from hitloom.systems.eggnet.config import EggNetConfig
 from hitloom.systems.eggnet.features import drop_features, read_features, source_columns
 from hitloom.systems.eggnet.objective import event_ids, training_loss
 from hitloom.systems.eggnet.timing import Stopwatch
+from hitloom.systems.eggnet.weights import weight_fields
 
 log = logging.getLogger("hitloom")
 
@@ -104,7 +105,7 @@ class EggNet(System):
         return Needs(
             fields=("pos", "x"),
             features=source_columns([name for name in config.node_features if name not in config.optional_features]),
-            training_fields=("object_index", "object_id", "truth_edge_index"),
+            training_fields=("object_index", "object_id", "truth_edge_index", *weight_fields(config.loss.weighting)),
         )
 
     def forward(self, event: Event) -> Scores:
@@ -215,7 +216,11 @@ class EggNet(System):
         )
 
     def parameters_without_gradient(self) -> set[str]:
-        """Return the names of parameters that this configuration never trains (see the class's description)."""
+        """Return the names of parameters that this configuration never trains (see the class's description).
+
+        With ``recurrent=False`` and hard filters a head between iterations learns only from the points that it drops,
+        so an event from which it drops none leaves it without gradient too.
+        """
         config, last = self.config, self.config.num_iterations
         idle: list[str] = [] if self._start_learns else ["node_0."]
         if not config.recurrent:
