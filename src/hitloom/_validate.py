@@ -11,7 +11,18 @@ from hitloom.errors import DataError
 if TYPE_CHECKING:
     from hitloom.event import Event
 
-_FINITE = ("pos", "x", "energy", "part_pos", "part_x", "part_energy", "edge_attr", "edge_y", "edge_weight")
+_FINITE = (
+    "pos",
+    "x",
+    "energy",
+    "part_pos",
+    "part_x",
+    "part_energy",
+    "edge_attr",
+    "edge_y",
+    "edge_weight",
+    "edge_score",
+)
 
 
 def validate_event(event: Event) -> None:

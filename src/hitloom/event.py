@@ -72,6 +72,7 @@ FIELDS: dict[str, Field] = _table(
     _field("graph", "edge_attr", "E,H", _F32, "by feature", "features of the edges"),
     _field("graph", "edge_y", "E", _F32, "", "target of an edge, 0 to 1"),
     _field("graph", "edge_weight", "E", _F32, "", "weight of an edge in the loss"),
+    _field("graph", "edge_score", "E", _F32, "", "probability of an edge, from the stage that kept it"),
     _field("truth", "object_index", "N", _I64, "", "row of the dominant true object, -1 = none (noise)"),
     _field("truth", "truth_pos", "N,3", _F32, "mm", "true crossing point"),
     _field(
