@@ -13,10 +13,23 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """A graph that a stage built, kept so that losses can be traced to the stage: edges (2,E) of point rows."""
+    """A graph that a stage built, kept so that losses can be traced to the stage.
+
+    Attributes
+    ----------
+    name : str
+    edge_index : (2, E) int64
+        Rows of points.
+    edge_score : (E,) float32 or None
+        Probability that the stage after this one gave each edge.
+    bounding : bool
+        Whether later stages cannot recover what is lost here.
+    """
 
     name: str
     edge_index: Tensor
+    edge_score: Tensor | None = None
+    bounding: bool = False
 
 
 @dataclass(kw_only=True)
