@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "hitloom"
 
 FLOORS = [
-    {"event", "_validate", "result", "units", "config", "registry", "errors", "_version"},
+    {"event", "_validate", "result", "units", "config", "registry", "errors", "stopwatch", "_version"},
     {"ops"},
     {"nn", "losses", "grouping", "metrics"},
     {"simulate", "data"},

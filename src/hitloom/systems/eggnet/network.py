@@ -21,13 +21,13 @@ from hitloom.grouping import dbscan
 from hitloom.losses import seeded_generator
 from hitloom.losses.base import Loss
 from hitloom.nn import MLP, AttentionBlock
+from hitloom.nn.point_inputs import drop_features, fourier_terms, read_features, source_columns
 from hitloom.ops import NeighbourTable, knn
 from hitloom.result import Graph, Result, Scores
+from hitloom.stopwatch import Stopwatch
 from hitloom.systems.base import ExportSignature, Needs, System, point_ids
 from hitloom.systems.eggnet.config import EggNetConfig
-from hitloom.systems.eggnet.features import drop_features, read_features, source_columns
 from hitloom.systems.eggnet.objective import event_ids, training_loss
-from hitloom.systems.eggnet.timing import Stopwatch
 from hitloom.systems.eggnet.weights import weight_fields
 
 log = logging.getLogger("hitloom")
@@ -181,9 +181,8 @@ class EggNet(System):
         scaled = features.float() / self.scale
         if not self.config.fourier_features:
             return scaled
-        octave = torch.pi * 2.0 ** torch.arange(self.config.num_fourier_frequencies, device=features.device)
-        angle = (scaled[:, self.fourier_columns, None] * octave).flatten(1)
-        return torch.cat([scaled, angle.sin(), angle.cos()], 1)
+        terms = fourier_terms(scaled[:, self.fourier_columns], self.config.num_fourier_frequencies)
+        return torch.cat([scaled, terms], 1)
 
     def loss(self, scores: Scores, event: Event) -> Loss:
         """Return the named parts of ``config.loss``, in float32 whatever the autocast state."""
