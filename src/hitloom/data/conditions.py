@@ -14,8 +14,9 @@ value                       the quantity must be
 ==========================  ===================================================
 
 A quantity is a field of one number per point or object (``layer``, ``object_pt``), a feature by its name (``r``),
-``object_vertex_radius``, ``object_generation`` (of TrackML ids; 0 = primary), or EggNet's name for one
-(``hit_particle_pt``, ``hit_r``). Noise fails every condition on a property of an object, whatever the operator.
+``object_vertex_radius``, ``object_generation`` (of TrackML ids; 0 = primary), ``object_is_primary``, or the name that
+EggNet and acorn have for one (``hit_particle_pt``, ``track_particle_pt``, ``hit_r``). Noise fails every condition on a
+property of an object, whatever the operator.
 Shape letters: N points, K objects.
 """
 
@@ -32,15 +33,19 @@ from torch import Tensor
 from hitloom.errors import ConfigError, DataError, nearest
 from hitloom.event import FIELDS, Event
 
+_OF_PARTICLE = {
+    "pt": "object_pt",
+    "eta": "object_eta",
+    "phi": "object_phi",
+    "nhits": "object_num_points",
+    "id": "object_id",
+    "charge": "object_charge",
+    "pdgId": "object_pdg",
+    "radius": "object_vertex_radius",
+    "primary": "object_is_primary",
+}
 _ALIASES = {
-    "hit_particle_pt": "object_pt",
-    "hit_particle_eta": "object_eta",
-    "hit_particle_phi": "object_phi",
-    "hit_particle_nhits": "object_num_points",
-    "hit_particle_id": "object_id",
-    "hit_particle_charge": "object_charge",
-    "hit_particle_pdgId": "object_pdg",
-    "hit_particle_radius": "object_vertex_radius",
+    **{f"{kind}_particle_{short}": name for kind in ("hit", "track") for short, name in _OF_PARTICLE.items()},
     "hit_module_id": "module",
     "hit_layer_id": "layer",
     "hit_volume_id": "volume",
@@ -51,6 +56,7 @@ _DERIVED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "object_vertex_radius": ("object_vertex", lambda vertex: torch.hypot(vertex[:, 0], vertex[:, 1])),
     # bits 24 to 35 of a TrackML particle id; 0 = primary
     "object_generation": ("object_id", lambda ids: (ids >> 24) & 0xFFF),
+    "object_is_primary": ("object_id", lambda ids: (ids >> 24) & 0xFFF == 0),
 }
 _OPERATORS = ("is", "is_not", "in", "not_in", "within", "not_within")
 
@@ -67,6 +73,17 @@ class Condition:
     def name(self) -> str:
         """The quantity in hitloom's naming, where EggNet's differs."""
         return _ALIASES.get(self.quantity, self.quantity)
+
+    @property
+    def of_object(self) -> bool:
+        """Whether the quantity belongs to true objects."""
+        return self.name.startswith("object_") and self.name != "object_index"
+
+    @property
+    def field(self) -> str | None:
+        """The event field that holds the quantity, None for a feature."""
+        source = _DERIVED[self.name][0] if self.name in _DERIVED else self.name
+        return source if source in FIELDS else None
 
     def holds(self, values: Tensor) -> Tensor:
         """Return where ``values`` fulfil the condition; integers are compared as integers."""
@@ -135,7 +152,7 @@ class Conditions:
         """
         passed = torch.ones(event.pos.shape[0], dtype=torch.bool, device=event.pos.device)
         for item in self.items:
-            if _is_object(item.name):
+            if item.of_object:
                 rows = _object_rows(event)
                 good = item.holds(_object_values(event, item))
                 own = rows >= 0
@@ -157,7 +174,7 @@ class Conditions:
             raise DataError(f"{event.describe()}: no table of true objects ('object_id') to select from")
         passed = torch.ones(event.object_id.shape[0], dtype=torch.bool, device=event.object_id.device)
         for item in self.items:
-            if not _is_object(item.name):
+            if not item.of_object:
                 raise DataError(f"{event.describe()}: '{item.quantity}' is no property of true objects")
             passed &= item.holds(_object_values(event, item))
         return passed
@@ -229,10 +246,6 @@ def _within(values: Tensor, low: int | float, high: int | float) -> Tensor:
     if high != math.inf:
         inside &= values <= (high if values.is_floating_point() or high == -math.inf else math.floor(high))
     return inside
-
-
-def _is_object(name: str) -> bool:
-    return name.startswith("object_") and name != "object_index"
 
 
 def _object_rows(event: Event) -> Tensor:
