@@ -1,4 +1,4 @@
-"""Multilayer perceptron: Linear, normalisation, activation; the last Linear is never normalised.
+"""Multilayer perceptron: Linear, normalisation, activation; the last Linear is bare unless asked otherwise.
 
 Shape letters: I inputs, H hidden width, O outputs, leading axes (...) of any number.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hitloom.errors import ConfigError, nearest
 from hitloom.nn.fused import norm_silu
-from hitloom.nn.norm import MaskedBatchNorm, PlainLayerNorm
+from hitloom.nn.norm import AffineLayerNorm, MaskedBatchNorm, PlainLayerNorm
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "SiLU": nn.SiLU,
@@ -39,6 +39,23 @@ def make_activation(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
+def pyramid(hidden_dim: int, num_layers: int) -> tuple[int, ...]:
+    """Return the hidden widths of a pyramid, each half of the one before.
+
+    Examples
+    --------
+    >>> pyramid(1024, 4)
+    (1024, 512, 256, 128)
+    """
+    widths = tuple(hidden_dim >> depth for depth in range(num_layers))
+    if not widths or widths[-1] < 1:
+        raise ConfigError(
+            f"pyramid: {num_layers} layers from width {hidden_dim} came, wanted at least one layer and widths of at "
+            "least 1; mend: fewer layers, or a larger width"
+        )
+    return widths
+
+
 class MLP(nn.Module):
     """Linear -> normalisation -> activation, ``num_layers`` times; the last Linear -> output activation.
 
@@ -46,61 +63,77 @@ class MLP(nn.Module):
 
     Parameters
     ----------
-    in_dim, hidden_dim, out_dim : int
-    num_layers : int
-        Number of Linear layers, at least 1.
+    in_dim, out_dim : int
+    hidden_dim : int or sequence of int
+        One width for all hidden layers, or the width of each.
+    num_layers : int, optional
+        Number of Linear layers, at least 1. Not given when ``hidden_dim`` lists the widths.
     activation, output_activation : str
         Names in :data:`ACTIVATIONS`.
     layernorm, batchnorm : bool
         Normalisations after every Linear but the last, layer normalisation first when both are asked for.
+    affine : bool
+        Layer normalisation has a scale and a shift for each channel (published: Exa.TrkX has, acorn and EggNet not).
+    normalise_output : bool
+        The last Linear is normalised too, before the output activation.
     """
 
     def __init__(
         self,
         *,
         in_dim: int,
-        hidden_dim: int,
+        hidden_dim: int | Sequence[int],
         out_dim: int,
-        num_layers: int,
+        num_layers: int | None = None,
         activation: str = "SiLU",
         output_activation: str = "identity",
         layernorm: bool = True,
         batchnorm: bool = False,
+        affine: bool = False,
+        normalise_output: bool = False,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ConfigError(f"MLP: num_layers came as {num_layers}, wanted at least 1; mend: use 1 or more")
-        widths = [in_dim, *[hidden_dim] * (num_layers - 1), out_dim]
+        widths = [in_dim, *_hidden_widths(hidden_dim, num_layers), out_dim]
         self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.norms = nn.ModuleList()
-        for width in widths[1:-1]:
-            layers = [PlainLayerNorm()] if layernorm else []
-            self.norms.append(nn.ModuleList([*layers, *([MaskedBatchNorm(num_channels=width)] if batchnorm else [])]))
+        for width in widths[1:] if normalise_output else widths[1:-1]:
+            layers: list[nn.Module] = []
+            if layernorm:
+                layers.append(AffineLayerNorm(num_channels=width) if affine else PlainLayerNorm())
+            if batchnorm:
+                layers.append(MaskedBatchNorm(num_channels=width))
+            self.norms.append(nn.ModuleList(layers))
         self.activation = make_activation(activation)
         self.output_activation = make_activation(output_activation)
-        self.row_wise = not batchnorm or num_layers == 1
-        self.fusible = layernorm and not batchnorm and activation == "SiLU"
+        self.row_wise = not (batchnorm and len(self.norms))
+        self.fusible = layernorm and not affine and not batchnorm and activation == "SiLU"
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Apply all layers; ``mask`` (...) bool says which rows count in batch statistics."""
-        return self.output_activation(self.body(self.linears[0](x), mask))
+        return self.after_first(self.linears[0](x), mask)
+
+    def after_first(self, first: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Go on from the output of the first Linear to the end."""
+        return self.output_activation(self.body(first, mask))
 
     def body(self, first: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Go on from the output of the first Linear to the output of the last one, before the output activation."""
-        if len(self.linears) == 1:
-            return first
-        return self.linears[-1](self.hidden(first, mask))
+        """Go on from the output of the first Linear to what enters the output activation."""
+        last = first if len(self.linears) == 1 else self.linears[-1](self.hidden(first, mask))
+        if len(self.norms) == len(self.linears):
+            for norm in self.norms[-1]:  # type: ignore[attr-defined]
+                last = norm(last, mask)
+        return last
 
     def hidden(self, first: Tensor, mask: Tensor | None = None) -> Tensor:
         """Go on from the output of the first of several Linears to the input of the last."""
         value = first
-        for depth, norms in enumerate(self.norms):
+        for depth in range(len(self.linears) - 1):
             if depth:
                 value = self.linears[depth](value)
             if self.fusible:
                 value = norm_silu(value)
             else:
-                for norm in norms:  # type: ignore[attr-defined]
+                for norm in self.norms[depth]:  # type: ignore[attr-defined]
                     value = norm(value, mask)
                 value = self.activation(value)
         return value
@@ -109,3 +142,16 @@ class MLP(nn.Module):
         """Return the first weight (H, I) cut along its inputs: W [a, b] = W_a a + W_b b."""
         weight: Tensor = self.linears[0].weight  # type: ignore[assignment]
         return torch.split(weight, list(widths), dim=1)
+
+
+def _hidden_widths(hidden_dim: int | Sequence[int], num_layers: int | None) -> list[int]:
+    if isinstance(hidden_dim, int):
+        if num_layers is None or num_layers < 1:
+            raise ConfigError(f"MLP: num_layers came as {num_layers}, wanted at least 1; mend: use 1 or more")
+        return [hidden_dim] * (num_layers - 1)
+    if num_layers is not None and num_layers != len(hidden_dim) + 1:
+        raise ConfigError(
+            f"MLP: num_layers came as {num_layers} with {len(hidden_dim)} hidden widths, wanted "
+            f"{len(hidden_dim) + 1}; mend: leave num_layers out"
+        )
+    return list(hidden_dim)

@@ -20,6 +20,25 @@ class PlainLayerNorm(nn.Module):
         return F.layer_norm(x, x.shape[-1:])
 
 
+class AffineLayerNorm(nn.Module):
+    """Layer normalisation over the last axis, then a scale and a shift for each channel.
+
+    Shapes: (..., C) -> (..., C).
+
+    Parameters
+    ----------
+    num_channels : int
+    """
+
+    def __init__(self, *, num_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(num_channels))
+        self.bias = nn.Parameter(torch.zeros(num_channels))
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias)
+
+
 class MaskedBatchNorm(nn.Module):
     """Batch normalisation over all leading axes, affine, without running statistics.
 

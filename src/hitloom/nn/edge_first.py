@@ -1,0 +1,121 @@
+"""Edge-first interaction network ("InteractionGNN2" of acorn): directed, the first encodings at hand at every step.
+
+x = x0 = ENC(features), e = e0 = EENC(attributes). Every iteration, with y = [x, x0] and f = [e, e0] if ``concat``:
+e = EDGE([f, y_s, y_t]); x = NODE([sum of e in, sum of e out, y]). Logit = HEAD(DECODER(e)).
+
+Shape letters: N nodes, F node features, E edges, G edge features, h width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from hitloom.nn.aggregation import aggregate
+from hitloom.nn.edge_graph import EdgeGraph, check_inputs, make_graph
+from hitloom.nn.edge_pass import edge_pass
+from hitloom.nn.interaction import LayerNorm
+from hitloom.nn.mlp import MLP
+
+
+class EdgeFirstNetwork(nn.Module):
+    """Edge classifier whose score depends on the direction of an edge.
+
+    Shapes: x (N, F) float32, edge_index (2, E) int64, edge_attr (E, G) float32 or None -> logits (E,) float32.
+
+    Parameters
+    ----------
+    num_node_features, num_edge_features : int
+        Without edge features the edges start from the encoded nodes at their two ends.
+    hidden : int
+        Width h of nodes and edges.
+    num_iterations : int
+    num_node_layers, num_edge_layers : int
+        Linear layers of the node networks, and of the edge networks and the decoder.
+    activation, output_activation : str
+        Of the hidden layers, and of the last one of every network but the head; the last one is not normalised.
+    layernorm : str
+        ``affine``, ``plain`` (without scale and shift) or ``none``.
+    batchnorm : bool
+        Batch normalisation over the edges at hand, without running statistics: a score then depends on the other
+        edges of the call.
+    shared : bool
+        All iterations share their networks.
+    concat : bool
+        Every step sees the first encodings next to the current ones.
+    in_out : bool
+        Sums over the edges that end at a node and over those that start there are kept apart, not added up.
+    checkpointing : bool
+        Keep only the states between iterations for the backward pass, and compute the rest again.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_node_features: int,
+        num_edge_features: int = 6,
+        hidden: int,
+        num_iterations: int,
+        num_node_layers: int,
+        num_edge_layers: int,
+        activation: str = "ReLU",
+        output_activation: str = "identity",
+        layernorm: LayerNorm = "affine",
+        batchnorm: bool = False,
+        shared: bool = False,
+        concat: bool = True,
+        in_out: bool = True,
+        checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_node_features, self.num_edge_features = num_node_features, num_edge_features
+        self.num_iterations, self.concat, self.in_out = num_iterations, concat, in_out
+        self.checkpointing = checkpointing
+
+        def network(in_dim: int, num_layers: int, out_dim: int = hidden, output: str = output_activation) -> MLP:
+            return MLP(
+                in_dim=in_dim, hidden_dim=hidden, out_dim=out_dim, num_layers=num_layers, activation=activation,
+                output_activation=output, layernorm=layernorm != "none", affine=layernorm == "affine",
+                batchnorm=batchnorm,
+            )  # fmt: skip
+
+        state = 2 * hidden if concat else hidden
+        num_networks = min(1, num_iterations) if shared else num_iterations
+        self.node_encoder = network(num_node_features, num_node_layers)
+        self.edge_encoder = network(num_edge_features or 2 * hidden, num_edge_layers)
+        self.edge_networks = nn.ModuleList(network(3 * state, num_edge_layers) for _ in range(num_networks))
+        self.node_networks = nn.ModuleList(
+            network(state + (2 if in_out else 1) * hidden, num_node_layers) for _ in range(num_networks)
+        )
+        self.decoder = network(hidden, num_edge_layers)
+        self.head = network(hidden, 2, out_dim=1, output="identity")
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
+        check_inputs(x, edge_index, edge_attr, self.num_node_features, self.num_edge_features)
+        graph = make_graph(edge_index, x.shape[0], both_directions=False)
+        x = first_x = self.node_encoder(x)
+        if edge_attr is None:
+            edges = edge_pass(self.edge_encoder, graph, x)
+        else:
+            edges = self.edge_encoder(graph.feed(edge_attr))
+        first_edges = edges
+        for iteration in range(self.num_iterations):
+            if self.checkpointing and torch.is_grad_enabled():
+                x, edges = checkpoint(self.step, iteration, graph, x, edges, first_x, first_edges, use_reentrant=False)
+            else:
+                x, edges = self.step(iteration, graph, x, edges, first_x, first_edges)
+        return graph.collect(self.head(self.decoder(edges))[:, 0])
+
+    def step(
+        self, iteration: int, graph: EdgeGraph, x: Tensor, edges: Tensor, first_x: Tensor, first_edges: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return nodes (N, h) and edges (E, h) after one iteration."""
+        at = min(iteration, len(self.node_networks) - 1)
+        if self.concat:
+            x = torch.cat([x, first_x], 1)
+        edges = edge_pass(self.edge_networks[at], graph, x, [edges, first_edges] if self.concat else [edges])  # type: ignore[arg-type]
+        incoming = aggregate(edges, graph.target, graph.num_nodes, ["sum"])
+        outgoing = aggregate(edges, graph.source, graph.num_nodes, ["sum"])
+        messages = [incoming, outgoing] if self.in_out else [incoming + outgoing]
+        return self.node_networks[at](torch.cat([*messages, x], 1)), edges
