@@ -122,9 +122,9 @@ def test_exatrkx_defect_26_every_operator_on_particles_and_false_edges_fail_them
     ],
 )
 def test_exatrkx_defect_26_every_operator_on_edges(value, wanted):
-    """The edge (2, 1) is stored outwards; its reverse leads to the further cluster of object 0, if module 1 is later."""
+    """Seen from x = 4, module 1 lies behind point 1, and of its points 2 and 0 the further is 0: edge (1, 0)."""
     split = event()
-    split.object_vertex[0, 0] = 4.0  # seen from here point 2 is nearer than point 0, and both lie behind point 1
+    split.object_vertex[0, 0] = 4.0
     edges = torch.tensor([[2, 1, 1, 4, 0, 1, 6], [1, 0, 3, 5, 3, 6, 7]])
     rule = build(EdgeWeighting, {"rules": [{"weight": 5, "conditions": {"track_redundant_split_edges": value}}]})
     weight = rule.apply(split, edges, TRUE).weight
