@@ -9,6 +9,7 @@ from hitloom.metrics.counts import Counts, match_event, pool, rate
 from hitloom.metrics.curves import DEFAULT_AXES, Axis
 from hitloom.metrics.definitions import DEFINITION_VERSION, DEFINITIONS, MATCHES, RATES
 from hitloom.metrics.edge_curves import Choice, EdgeScores, cut_for_efficiency
+from hitloom.metrics.edge_stages import EdgeStage, EdgeStages
 from hitloom.metrics.edges import EDGE_DEFINITIONS, edge_counts, edge_quality, label_edges, truth_edges_of
 from hitloom.metrics.evaluator import Evaluator, evaluate
 from hitloom.metrics.graph_quality import GRAPH_DEFINITIONS, graph_counts, graph_quality
@@ -44,6 +45,8 @@ __all__ = [
     "Contingency",
     "Counts",
     "EdgeScores",
+    "EdgeStage",
+    "EdgeStages",
     "Evaluator",
     "EventTruth",
     "LossBudget",

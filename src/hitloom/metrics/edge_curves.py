@@ -262,11 +262,13 @@ def cut_curve(
     return {"cut": plain(levels), "num_edges": plain(counts["num_edges"]), **proportion_columns(counts)}
 
 
-def proportion_columns(counts: Mapping[str, NDArray[np.int64]]) -> dict[str, dict[str, Any]]:
-    """Return the five proportions of :data:`~hitloom.metrics.edges.PARTS` for arrays of counts, ready for JSON."""
+def proportion_columns(
+    counts: Mapping[str, NDArray[np.int64]], *, names: Sequence[str] = tuple(PARTS)
+) -> dict[str, dict[str, Any]]:
+    """Return proportions of :data:`~hitloom.metrics.edges.PARTS` for arrays of counts, ready for JSON."""
     columns = {}
-    for name, (top, bottom) in PARTS.items():
-        numerator, denominator = counts[top], counts[bottom]
+    for name in names:
+        numerator, denominator = (counts[side] for side in PARTS[name])
         low, high = clopper_pearson(numerator, denominator)
         value = np.divide(numerator, denominator, out=np.full(low.shape, np.nan), where=denominator > 0)
         columns[name] = {
