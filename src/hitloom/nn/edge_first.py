@@ -15,8 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from hitloom.nn.aggregation import aggregate
 from hitloom.nn.edge_graph import EdgeGraph, check_inputs, make_graph
 from hitloom.nn.edge_pass import edge_pass
-from hitloom.nn.interaction import LayerNorm
-from hitloom.nn.mlp import MLP
+from hitloom.nn.mlp import MLP, LayerNorm
 
 
 class EdgeFirstNetwork(nn.Module):

@@ -36,6 +36,10 @@ class EdgeGraph:
             return edge_attr
         return torch.empty_like(edge_attr).index_copy(0, self.place, edge_attr)
 
+    def attributes(self, edge_attr: Tensor | None) -> list[Tensor]:
+        """Return the attributes of the edges as fed, as a list of one or none."""
+        return [] if edge_attr is None else [self.feed(edge_attr)]
+
     def collect(self, logit: Tensor) -> Tensor:
         """Return the logit (E,) of each given edge from (D,): the mean of its two directions if both were fed."""
         if self.place is not None:
@@ -46,17 +50,23 @@ class EdgeGraph:
         return (logit[:num_edges] + logit[num_edges:]) * 0.5
 
 
-def make_graph(edge_index: Tensor, num_nodes: int, *, both_directions: bool) -> EdgeGraph:
-    """Return the edges of ``edge_index`` (2, E), sorted by target unless a graph is being traced."""
+def unsorted_graph(edge_index: Tensor, num_nodes: int, *, both_directions: bool) -> EdgeGraph:
+    """Return the edges of ``edge_index`` (2, E) in their own order, then the reversed ones if both are fed."""
     source, target = edge_index[0], edge_index[1]
     if both_directions:
         source, target = torch.cat([source, target]), torch.cat([target, source])
+    return EdgeGraph(source, target, num_nodes, both_directions, None)
+
+
+def make_graph(edge_index: Tensor, num_nodes: int, *, both_directions: bool) -> EdgeGraph:
+    """Return the edges of ``edge_index`` (2, E), sorted by target unless a graph is being traced."""
+    graph = unsorted_graph(edge_index, num_nodes, both_directions=both_directions)
     if is_traced():
-        return EdgeGraph(source, target, num_nodes, both_directions, None)
-    target, order = torch.sort(target, stable=True)
+        return graph
+    target, order = torch.sort(graph.target, stable=True)
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order), device=order.device)
-    return EdgeGraph(source[order], target, num_nodes, both_directions, place)
+    return EdgeGraph(graph.source[order], target, num_nodes, both_directions, place)
 
 
 def check_inputs(

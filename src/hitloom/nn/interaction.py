@@ -9,7 +9,6 @@ Shape letters: N nodes, F node features, E edges, G edge features, D edges as fe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from hitloom.nn.aggregation import aggregate, check_aggregation
 from hitloom.nn.edge_graph import EdgeGraph, check_inputs, make_graph
 from hitloom.nn.edge_pass import edge_pass
-from hitloom.nn.mlp import MLP
-
-LayerNorm = Literal["affine", "plain", "none"]
+from hitloom.nn.mlp import MLP, LayerNorm
 
 
 class InteractionNetwork(nn.Module):
@@ -111,7 +108,7 @@ class InteractionNetwork(nn.Module):
         check_inputs(x, edge_index, edge_attr, self.num_node_features, self.num_edge_features)
         graph = make_graph(edge_index, x.shape[0], both_directions=self.both_directions)
         x = self.node_encoder(x)
-        edges = edge_pass(self.edge_encoder, graph, x, [] if edge_attr is None else [graph.feed(edge_attr)])
+        edges = edge_pass(self.edge_encoder, graph, x, graph.attributes(edge_attr))
         for iteration in range(self.num_iterations):
             if self.checkpointing and torch.is_grad_enabled():
                 x, edges = checkpoint(self.step, iteration, graph, x, edges, use_reentrant=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from hitloom.errors import ConfigError, nearest
 from hitloom.nn.fused import norm_silu
 from hitloom.nn.norm import AffineLayerNorm, MaskedBatchNorm, PlainLayerNorm
+
+LayerNorm = Literal["affine", "plain", "none"]
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "SiLU": nn.SiLU,
