@@ -50,6 +50,7 @@ def random_event(seed, *, quality=0.85, num_hits=1500, num_particles=150):
         eta=rng.uniform(-4.5, 4.5, num_particles),
         phi=rng.uniform(-np.pi, np.pi, num_particles),
         vertex_radius=rng.exponential(30, num_particles),
+        vertex_z=rng.normal(0, 80, num_particles),
         weight=np.where(index >= 0, rng.random(num_hits), 0.0),
         weight_name="random",
     )
@@ -368,6 +369,7 @@ def test_truth_from_event():
     truth = truth_from_event(event)
     assert truth.object_id.tolist() == [2**53, 2**53 + 1]
     assert truth.vertex_radius.tolist() == [5.0, 0.0]
+    assert truth.vertex_z.tolist() == [9.0, 1.0]
     assert truth.num_points.tolist() == [0, 5]
     assert truth.is_signal.tolist() == [False, True]
     counts = match_event(torch.tensor([0, 0, -1, 0]), truth, Selection(require_signal=True))["double_majority"]

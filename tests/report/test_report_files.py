@@ -31,6 +31,7 @@ PLOTS = {
     "track_efficiency_eta",
     "track_efficiency_phi",
     "track_efficiency_vertex_radius",
+    "track_efficiency_vertex_z",
     "track_efficiency_hits",
     "fake_rate_pt",
     "fake_rate_eta",

@@ -70,6 +70,7 @@ DEFAULT_AXES: tuple[Axis, ...] = (
         edges=(0.0, 0.1, 1.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0),
         unit="mm",
     ),
+    _linear("vertex_z", -200.0, 200.0, 20, "mm"),
     Axis(name="num_points", edges=tuple(float(n) for n in range(1, 22))),
 )
 FITTED_AXES = ("pt", "eta", "phi")
@@ -97,7 +98,7 @@ def has_axis(truth: EventTruth, axis: Axis) -> bool:
     """Return whether the truth knows the axis's quantity."""
     if axis.name == "num_points" or axis.name in truth.extra:
         return True
-    return axis.name in ("pt", "eta", "phi", "vertex_radius") and getattr(truth, axis.name) is not None
+    return axis.name in ("pt", "eta", "phi", "vertex_radius", "vertex_z") and getattr(truth, axis.name) is not None
 
 
 def binned(

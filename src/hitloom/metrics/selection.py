@@ -17,7 +17,7 @@ Universe = Literal["original", "input"]
 ParticlesFrom = Literal["hits", "truth_edges"]
 
 # The quantities of an axis or a condition; abs_eta is cut together with eta.
-QUANTITIES = ("pt", "eta", "abs_eta", "phi", "vertex_radius", "num_points")
+QUANTITIES = ("pt", "eta", "abs_eta", "phi", "vertex_radius", "vertex_z", "num_points")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Condition:
     Attributes
     ----------
     quantity : str
-        One of pt, eta, abs_eta, phi, vertex_radius, num_points, or a column of ``EventTruth.extra``.
+        One of pt, eta, abs_eta, phi, vertex_radius, vertex_z, num_points, or a column of ``EventTruth.extra``.
     low, high : float
     inclusive : bool
         Whether the ends belong to the range.
@@ -191,6 +191,7 @@ def quantity(truth: EventTruth, name: str, particle_size: IntArray) -> NDArray[A
         "abs_eta": None if truth.eta is None else np.abs(truth.eta),
         "phi": truth.phi,
         "vertex_radius": truth.vertex_radius,
+        "vertex_z": truth.vertex_z,
         **{key: np.asarray(value) for key, value in truth.extra.items()},
     }
     values = columns.get(name)

@@ -20,7 +20,7 @@ IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-_FLOAT_COLUMNS = ("pt", "eta", "phi", "vertex_radius")
+_FLOAT_COLUMNS = ("pt", "eta", "phi", "vertex_radius", "vertex_z")
 
 
 def as_integers(values: ArrayLike, name: str) -> IntArray:
@@ -59,8 +59,8 @@ class EventTruth:
         Particle ids, unique in the event and not 0 (0 is noise).
     num_points : (K,) int64
         Hits of each particle before any cut ("original" universe); counted from ``object_index`` when not given.
-    pt, eta, phi, vertex_radius : (K,) float64 or None
-        GeV, -, rad, mm. None = not known; a selection or an axis that needs one then raises or is left out.
+    pt, eta, phi, vertex_radius, vertex_z : (K,) float64 or None
+        GeV, -, rad, mm, mm. None = not known; a selection or an axis that needs one then raises or is left out.
     is_signal, reconstructable : (K,) bool or None
     weight : (N,) float64 or None
         Importance of each hit in the TrackML score; ``weight_name`` says which (for example "TrackML phase 2").
@@ -84,6 +84,7 @@ class EventTruth:
     eta: FloatArray | None = None
     phi: FloatArray | None = None
     vertex_radius: FloatArray | None = None
+    vertex_z: FloatArray | None = None
     is_signal: BoolArray | None = None
     reconstructable: BoolArray | None = None
     weight: FloatArray | None = None
@@ -179,7 +180,8 @@ class EventTruth:
         ----------
         weight : (N,) or None
         hit_columns : mapping or None
-            Particle quantities repeated on every hit (N,): ``pt``, ``eta``, ``phi``, ``vertex_radius``, or others.
+            Particle quantities repeated on every hit (N,): ``pt``, ``eta``, ``phi``, ``vertex_radius``,
+            ``vertex_z``, or others.
 
         Raises
         ------
@@ -215,6 +217,7 @@ class EventTruth:
             eta=known["eta"],
             phi=known["phi"],
             vertex_radius=known["vertex_radius"],
+            vertex_z=known["vertex_z"],
         )
 
 
@@ -246,6 +249,7 @@ def truth_from_event(event: Any, *, weight_name: str = "as in the event") -> Eve
         eta=get("object_eta"),
         phi=get("object_phi"),
         vertex_radius=None if vertex is None else np.hypot(vertex[:, 0], vertex[:, 1]),
+        vertex_z=None if vertex is None else vertex[:, 2],
         is_signal=get("object_is_signal"),
         weight=get("point_weight"),
         weight_name=weight_name,

@@ -79,11 +79,12 @@ class EvaluationConfig(Config):
     max_scan_events: int | None = Field(default=None, ge=1)
     pt_edges: tuple[float, ...] | None = None
     eta_edges: tuple[float, ...] | None = None
-    axes: tuple[Literal["pt", "eta", "phi", "vertex_radius", "num_points"], ...] = (
+    axes: tuple[Literal["pt", "eta", "phi", "vertex_radius", "vertex_z", "num_points"], ...] = (
         "pt",
         "eta",
         "phi",
         "vertex_radius",
+        "vertex_z",
         "num_points",
     )
     y_range: tuple[float, float] | None = None
@@ -108,9 +109,9 @@ class EvaluationConfig(Config):
         for name, bounds in value.items():
             quantity = str(name).removeprefix("object_").removeprefix("hit_particle_")
             quantity = _ALIASES.get(quantity, quantity)
-            if quantity not in ("pt", "eta", "abs_eta", "phi", "vertex_radius", "num_points"):
+            if quantity not in ("pt", "eta", "abs_eta", "phi", "vertex_radius", "vertex_z", "num_points"):
                 raise ValueError(
-                    f"unknown quantity '{name}'; wanted pt, eta, abs_eta, phi, vertex_radius or num_points"
+                    f"unknown quantity '{name}'; wanted pt, eta, abs_eta, phi, vertex_radius, vertex_z or num_points"
                 )
             result[quantity] = bounds
         return result

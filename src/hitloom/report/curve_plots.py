@@ -20,6 +20,7 @@ AXIS_LABELS = {
     "eta": "true pseudorapidity",
     "phi": "true azimuth",
     "vertex_radius": "radius of the production vertex",
+    "vertex_z": "z of the production vertex",
     "num_points": "hits of the particle",
 }
 Scale = Literal["linear", "log", "even", "whole"]

@@ -23,6 +23,7 @@ TITLES = {
     "eta": "pseudorapidity",
     "phi": "azimuth",
     "vertex_radius": "vertex radius",
+    "vertex_z": "vertex z",
     "num_points": "number of hits",
 }
 FAKE_AXES = ("pt", "eta")
