@@ -11,23 +11,8 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components as scipy_components
 from torch import Tensor
 
-from hitloom.errors import DataError
+from hitloom.grouping._labels import checked_edges, checked_scores, numbered
 from hitloom.grouping._unions import join_edges, number
-
-
-def _edges(edge_index: Tensor, num_points: int) -> np.ndarray:
-    """Return ``edge_index`` (2, E) as a checked int64 array."""
-    if edge_index.ndim != 2 or edge_index.shape[0] != 2 or edge_index.is_floating_point():
-        raise DataError(
-            f"edge_index: came as {edge_index.dtype} {tuple(edge_index.shape)}, wanted integer (2, E); mend: transpose"
-        )
-    edges = edge_index.detach().cpu().to(torch.int64).numpy()
-    if edges.size and (edges.min() < 0 or edges.max() >= num_points):
-        raise DataError(
-            f"edge_index: came with rows {edges.min()}..{edges.max()}, wanted 0..{num_points - 1}; "
-            "mend: give the number of points the edges were made for"
-        )
-    return edges
 
 
 def connected_components(edge_index: Tensor, num_points: int, *, min_size: int = 1) -> Tensor:
@@ -57,13 +42,13 @@ def connected_components(edge_index: Tensor, num_points: int, *, min_size: int =
     >>> connected_components(torch.tensor([[0, 3], [2, 3]]), 4).tolist()
     [0, 1, 0, 2]
     """
-    edges = _edges(edge_index, num_points)
+    edges = checked_edges(edge_index, num_points)
     if num_points == 0:
         return torch.zeros(0, dtype=torch.int64, device=edge_index.device)
     ones = np.ones(edges.shape[1], np.int8)
     graph = coo_matrix((ones, (edges[0], edges[1])), shape=(num_points, num_points))
     _, found = scipy_components(graph, directed=False)
-    return _numbered(torch.from_numpy(found.astype(np.int64)), min_size).to(edge_index.device)
+    return numbered(torch.from_numpy(found.astype(np.int64)), min_size).to(edge_index.device)
 
 
 def union_find(edge_index: Tensor, num_points: int, *, min_size: int = 1) -> Tensor:
@@ -76,19 +61,52 @@ def union_find(edge_index: Tensor, num_points: int, *, min_size: int = 1) -> Ten
     >>> union_find(torch.tensor([[0, 3], [2, 3]]), 4, min_size=2).tolist()
     [0, -1, 0, -1]
     """
-    edges = _edges(edge_index, num_points)
+    edges = checked_edges(edge_index, num_points)
+    return _joined(edges[0], edges[1], num_points, min_size).to(edge_index.device)
+
+
+def components(
+    edge_index: Tensor, score: Tensor, *, num_points: int, score_cut: float = 0.5, min_size: int = 2
+) -> Tensor:
+    """Label the connected components of the edges scored above a cut (Exa.TrkX, arXiv:2103.06995).
+
+    Direction and order of the edges do not matter, nor does which of several equal scores comes first.
+
+    Parameters
+    ----------
+    edge_index : (2, E) int
+    score : (E,) float
+        Probability of each edge.
+    num_points : int
+        Number of points N.
+    score_cut : float
+        An edge joins its points when its score is above the cut, compared in the precision of the scores.
+    min_size : int
+        Components with fewer points get -1; 2 leaves isolated points without a label.
+
+    Returns
+    -------
+    (N,) int64
+        Labels counted from 0 by the lowest point of each component, -1 = none.
+
+    Raises
+    ------
+    DataError
+        When an edge leaves 0..N-1 or a score is no probability; the message names the edge.
+
+    Examples
+    --------
+    >>> components(torch.tensor([[0, 1], [1, 2]]), torch.tensor([0.9, 0.2]), num_points=4).tolist()
+    [0, 0, -1, -1]
+    """
+    edges = checked_edges(edge_index, num_points)
+    values = checked_scores(score, edges.shape[1])
+    keep = values > values.dtype.type(score_cut)
+    return _joined(edges[0][keep], edges[1][keep], num_points, min_size).to(edge_index.device)
+
+
+def _joined(source: np.ndarray, target: np.ndarray, num_points: int, min_size: int) -> Tensor:
     parent = np.arange(num_points)
-    join_edges(parent, np.ascontiguousarray(edges[0]), np.ascontiguousarray(edges[1]))
+    join_edges(parent, np.ascontiguousarray(source), np.ascontiguousarray(target))
     found = torch.from_numpy(number(parent, np.ones(num_points, np.bool_)))
-    return _numbered(found, min_size).to(edge_index.device)
-
-
-def _numbered(labels: Tensor, min_size: int) -> Tensor:
-    """Drop small groups and number the others by their lowest point."""
-    size = torch.bincount(labels)[labels] if len(labels) else labels
-    keep = size >= min_size
-    rows = torch.arange(len(labels))
-    first = torch.full((len(labels),), len(labels)).scatter_reduce(0, labels, rows, "amin")
-    lead = first[labels]  # lowest point of each point's group
-    rank = ((lead == rows) & keep).cumsum(0) - 1
-    return torch.where(keep, rank[lead], -1)
+    return numbered(found, min_size)
