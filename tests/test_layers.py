@@ -73,7 +73,7 @@ def test_systems_never_import_each_other():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hitloom.systems."):
                 other = (node.module or "").split(".")[2]
-                assert other in {own, "base"}, f"{own} imports system {other}"
+                assert other in {own, "base", "staged"}, f"{own} imports system {other}"
 
 
 def test_only_training_imports_lightning():

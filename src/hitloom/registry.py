@@ -18,6 +18,11 @@ ENTRY_POINT_GROUP = "hitloom.systems"
 
 SYSTEMS: dict[str, str] = {
     "eggnet": "hitloom.systems.eggnet:EggNet",
+    "exatrkx": "hitloom.systems.exatrkx:ExaTrkX",
+    "exatrkx-embedding": "hitloom.systems.exatrkx:MetricLearning",
+    "exatrkx-filter": "hitloom.systems.exatrkx:EdgeFilter",
+    "exatrkx-module-map": "hitloom.systems.exatrkx:ModuleMapStage",
+    "exatrkx-gnn": "hitloom.systems.exatrkx:EdgeGNN",
 }
 
 

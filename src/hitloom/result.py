@@ -50,8 +50,10 @@ class Scores:
         Graphs built on the way, in order.
     timing : dict
         Seconds by stage.
-    intermediate : list of (N, D) tensors
-        Embeddings of earlier iterations, for deep supervision.
+    intermediate : list of (N, D) or (E,) tensors
+        Embeddings or edge scores of earlier iterations, for deep supervision.
+    stages : dict of Scores
+        Outputs of the stages of a chain by name.
     """
 
     embedding: Tensor | None = None
@@ -62,6 +64,13 @@ class Scores:
     graphs: list[Graph] = field(default_factory=list)
     timing: dict[str, float] = field(default_factory=dict)
     intermediate: list[Tensor] = field(default_factory=list)
+    stages: dict[str, Scores] = field(default_factory=dict)
+
+    def scored_edges(self) -> tuple[Tensor, Tensor]:
+        """Return the edges (2, E) and their logits (E,); for code that knows that the network gives them."""
+        if self.edge_index is None or self.edge_score is None:
+            raise ValueError("the scores hold no edges")
+        return self.edge_index, self.edge_score
 
 
 @dataclass(frozen=True, kw_only=True)

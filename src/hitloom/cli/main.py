@@ -52,7 +52,7 @@ def build_app() -> typer.Typer:
     app.command("info")(info.info)
     app.add_typer(simulate.app, name="simulate")
     app.add_typer(config.app, name="config")
-    for name in ("data", "demo"):
+    for name in ("data", "demo", "stage"):
         if importlib.util.find_spec(f"hitloom.cli.{name}") is not None:
             app.add_typer(importlib.import_module(f"hitloom.cli.{name}").app, name=name)
     return app

@@ -48,16 +48,31 @@ def train(
     init_from: Annotated[
         str | None, typer.Option("--init-from", help="New run of the recipe from the weights of a checkpoint.")
     ] = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="One stage of a staged system; default all that are not finished.")
+    ] = None,
+    redo: Annotated[bool, typer.Option("--redo", help="Train the stage again; its folder is kept aside.")] = False,
 ) -> None:
     """Train a system on an event store.
 
-    A stopped run (Ctrl-C, a kill, the end of a slurm slot) continues with --resume to the same weights.
+    A stopped run (Ctrl-C, a kill, the end of a slurm slot) continues with --resume to the same weights. A system made
+    of stages trains them one after another, or one alone with --stage.
     """
+    from hitloom.errors import ConfigError
     from hitloom.training.run_data import open_data
-    from hitloom.training.start import plan_start
+    from hitloom.training.stages import is_staged
+    from hitloom.training.start import plan_staged, plan_start
     from hitloom.training.stop import StopRequested
     from hitloom.training.train import train as run
 
+    staged = plan_staged(recipe, overrides=set_ or [], store=store, output=output, init_from=init_from)
+    if is_staged(staged.config):
+        if checkpoint or checkpoint_resume_dir or load_only_model_parameters:
+            raise ConfigError("-c and its kin: stages are continued with --resume; mend: --resume, or --init-from")
+        _train_stages(staged, stage=stage, resume=resume, redo=redo)
+        return
+    if stage is not None or redo:
+        raise ConfigError(f"--stage, --redo: system '{staged.config.system}' is not made of stages; mend: leave it out")
     start = plan_start(
         recipe,
         overrides=set_ or [],
@@ -84,3 +99,25 @@ def train(
         typer.echo(f"best {monitor} {outcome.best_value:.4f}: {outcome.best}")
     elif outcome.last is not None:
         typer.echo(f"last state: {outcome.last}")
+
+
+def _train_stages(start: Any, *, stage: str | None, resume: bool, redo: bool) -> None:
+    from hitloom.cli.counter import Counter
+    from hitloom.training.stages import train_stages
+    from hitloom.training.stop import StopRequested
+
+    counter = Counter("events")
+    try:
+        chain = train_stages(
+            start.config, output=start.folder, stage=stage, resume=resume, redo=redo, init=start.init, on_event=counter
+        )
+    except StopRequested as stopped:
+        state = "state saved" if stopped.saved else "state of the last save kept"
+        again = f"stopped, {state}; continue with: hitloom train {shlex.quote(str(start.folder))} --resume"
+        raise typer.Exit(leave(stopped.signum, again, main=stopped.rank == 0)) from None
+    finally:
+        counter.close()
+    if chain is None:
+        typer.echo(f"stage {stage}: trained; the chain is written when every stage is")
+    else:
+        typer.echo(f"chain of all stages: {chain}")

@@ -45,6 +45,7 @@ class System(nn.Module, ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[Config]]
+    validates_partition: ClassVar[bool] = True  # whether validation during training groups the points
 
     config: Any
 

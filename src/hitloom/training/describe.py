@@ -8,6 +8,7 @@ from typing import Any
 from hitloom._version import __version__
 from hitloom.errors import CheckpointError, ConfigError
 from hitloom.registry import get_system
+from hitloom.systems.staged import StagedSystem
 from hitloom.training.checkpoint import find_checkpoint, load_checkpoint
 from hitloom.training.run_config import RunConfig, load_recipe, recipe_path
 
@@ -53,9 +54,14 @@ def describe(what: str | Path) -> dict[str, Any]:
 def _of_config(config: RunConfig) -> dict[str, Any]:
     system = get_system(config.system)(config.model)
     needs = system.needs
+    stages = {}
+    if isinstance(system, StagedSystem):
+        parts = system.parts.items()
+        stages = {"stages": [{"name": name, "num_parameters": stage.num_parameters} for name, stage in parts]}
     return {
         "system": config.system,
         "num_parameters": system.num_parameters,
+        **stages,
         "needs": list(needs.fields),
         "features": list(needs.features),
         "training_needs": list(needs.training_fields),

@@ -6,6 +6,7 @@ Shape letters: N points of the event, M points that pass the cuts, D embedding.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -87,10 +88,14 @@ class Reconstructor:
         kept = event if keep is None else event.select_points(keep)
         with torch.inference_mode():
             graphs = self.system(kept.to(str(self.device))).graphs
-        if keep is None:
-            return [Graph(name=graph.name, edge_index=graph.edge_index.cpu()) for graph in graphs]
-        rows = keep.nonzero().flatten()
-        return [Graph(name=graph.name, edge_index=rows[graph.edge_index.cpu()]) for graph in graphs]
+        rows = None if keep is None else keep.nonzero().flatten()
+
+        def as_rows_of_event(graph: Graph) -> Graph:
+            edges = graph.edge_index.cpu()
+            score = None if graph.edge_score is None else graph.edge_score.cpu()
+            return replace(graph, edge_index=edges if rows is None else rows[edges], edge_score=score)
+
+        return [as_rows_of_event(graph) for graph in graphs]
 
     def _now(self) -> float:
         if self.device.type == "cuda":

@@ -19,7 +19,7 @@ RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
 
 _ALIASES = {"nhits": "num_points", "radius": "vertex_radius"}
-QUANTITIES = ("pt", "eta", "abs_eta", "phi", "vertex_radius", "num_points")
+QUANTITIES = ("pt", "eta", "abs_eta", "phi", "vertex_radius", "vertex_z", "num_points")
 
 
 class DataSection(Config):
@@ -37,6 +37,11 @@ class DataSection(Config):
     batch_size: int = Field(default=1, ge=1)
     num_workers: int = Field(default=0, ge=0)
     shuffle: bool = True
+
+    @property
+    def seeded(self) -> dict[str, Any]:
+        """The settings that decide what a training sees, besides the store and its division."""
+        return {"phi_wedge": self.phi_wedge, "batch_size": self.batch_size, "shuffle": self.shuffle}
 
     @pydantic.field_validator("split", mode="before")
     @classmethod
@@ -135,13 +140,48 @@ class EvaluationSection(Config):
 
 
 class RunConfig(Config):
-    """One run. ``model`` is the ``Config`` of the named system."""
+    """One run. ``model`` is the ``Config`` of the named system.
+
+    ``stages``: for a system made of stages, what differs from ``training`` in the training of each.
+    """
 
     system: str
     model: Any
     data: DataSection = DataSection()
     training: TrainingSection = TrainingSection()
     evaluation: EvaluationSection = EvaluationSection()
+    stages: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @pydantic.model_validator(mode="after")
+    def _stages_known(self) -> RunConfig:
+        if not self.stages:
+            return self
+        from hitloom.registry import get_system
+
+        system = get_system(self.system)
+        if not hasattr(system, "stages"):
+            raise ValueError(f"stages: system '{self.system}' is not made of stages; mend: leave it out")
+        names = [spec.name for spec in system.stages(self.model)]
+        for name, values in self.stages.items():
+            if name not in names:
+                raise ValueError(f"stages: unknown stage '{name}'.{nearest(name, names)}")
+            try:
+                self.training_of(name)
+            except ConfigError as error:
+                raise ValueError(f"stages.{error}") from None
+            if not isinstance(values, dict):
+                raise ValueError(f"stages.{name}: settings of training were wanted")
+        return self
+
+    def training_of(self, stage: str) -> TrainingSection:
+        """Return the training section of a stage.
+
+        Raises
+        ------
+        ConfigError
+            When a setting of the stage is wrong.
+        """
+        return build(TrainingSection, self.training.model_dump() | self.stages.get(stage, {}), where=stage)
 
     @pydantic.field_serializer("model")
     def _model_as_mapping(self, model: Config) -> dict[str, Any]:

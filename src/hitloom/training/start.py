@@ -102,6 +102,29 @@ def plan_start(
     return Start(config=config, folder=folder, resume=loaded)
 
 
+def plan_staged(
+    recipe: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    store: str | Path | None = None,
+    output: str | Path | None = None,
+    init_from: str | Path | None = None,
+) -> Start:
+    """Resolve recipe, overrides and run folder of a system made of stages; each stage finds its own state.
+
+    Raises
+    ------
+    ConfigError, CheckpointError
+        One line.
+    """
+    path = recipe_path(recipe)
+    if store is not None:
+        overrides = [*overrides, f"data.store={_quoted(str(store))}"]
+    init = load_checkpoint(find_checkpoint(init_from)) if init_from is not None else None
+    folder = Path(output) if output is not None else _default_folder(recipe, path)
+    return Start(config=load_recipe(path, overrides), folder=folder, init=init)
+
+
 def merge(path: Path, overrides: Sequence[str], checkpoint: Checkpoint) -> RunConfig:
     """Return the checkpoint's configuration with the recipe's trainer settings.
 

@@ -1,7 +1,8 @@
 """Validation of one system on events: the loss, and track rates through :mod:`hitloom.metrics`.
 
-Every system maps an event to a partition of its points, so one hook serves all; a system with its own measure of
-quality has two methods: ``validation_counts(scores, event)``, a plain dict of sums, and ``validation_rates(sums)``.
+Every system maps an event to a partition of its points, so one hook serves all. A system with a measure of its own has
+two methods besides: ``validation_counts(scores, event)``, a plain dict of sums, and ``validation_rates(sums)``; with
+``validates_partition = False`` these alone are taken.
 Noise never matches. Counts are summed over events (and over devices) before they are divided.
 """
 
@@ -93,7 +94,7 @@ def validate(
     between : callable
         Called between events, for instance to react to a signal.
     """
-    own_hook = getattr(system, "validation_counts", None)
+    own_counts = getattr(system, "validation_counts", None)
     signal = target_selection(targets)
     sums: dict[str, float] = {"loss": 0.0, "num_events": 0.0}
     was_training = system.training
@@ -105,7 +106,9 @@ def validate(
                 event = event.to(device)
                 scores = system(event)
                 loss = system.loss(scores, event)
-                counts = own_hook(scores, event) if own_hook else partition_counts(system, scores, event, signal)
+                counts = dict(own_counts(scores, event)) if own_counts else {}
+                if system.validates_partition:
+                    counts |= partition_counts(system, scores, event, signal)
                 counts |= {f"part/{name}": float(part) for name, part in loss.parts.items()}
                 counts |= {"loss": float(loss.total), "num_events": 1.0}
                 for name, value in counts.items():
@@ -128,4 +131,6 @@ def rates_of(system: System, sums: Mapping[str, float]) -> dict[str, float]:
         if name.startswith("part/")
     }
     own_rates = getattr(system, "validation_rates", None)
-    return values | (own_rates(sums) if own_rates else partition_rates(sums))
+    if own_rates:
+        values |= own_rates(sums)
+    return values | (partition_rates(sums) if system.validates_partition else {})
