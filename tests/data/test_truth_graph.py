@@ -132,6 +132,7 @@ def test_a_batch_gives_what_its_events_give():
 def test_modules_by_one_number_are_enough():
     event = event_of([(0, 8, 2, 1, 1), (0, 8, 4, 2, 2)])
     del event.volume, event.layer
+    event.module = torch.tensor([2**62, 2**62 + 1])
     assert truth_edges(event).tolist() == [[0], [1]]
     with pytest.raises(DataError, match="'layer' is not in the data"):
         truth_edges(event, "layerwise")

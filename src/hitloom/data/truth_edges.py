@@ -55,7 +55,7 @@ def truth_edges(event: Event, definition: str = "modulewise") -> Tensor:
     if definition not in DEFINITIONS:
         raise ConfigError(f"truth edges: no definition '{definition}'.{nearest(definition, DEFINITIONS)}")
     owner, distance = _owner_and_distance(event, f"{definition} truth edges")
-    key = _keys(event, "layer" if definition == "layerwise" else "module")
+    key = point_groups(event, "layer" if definition == "layerwise" else "module")
     if definition == "modulewise-first":
         edges = first_edges(owner, key, distance, pos=event.pos.cpu().numpy())
     else:
@@ -76,7 +76,7 @@ def redundant_split(event: Event, truth_edge_index: Tensor) -> Tensor:
         When the event lacks truth, production vertices, or the module of its points.
     """
     owner, distance = _owner_and_distance(event, "redundant_split")
-    key = _keys(event, "module")
+    key = point_groups(event, "module")
     order = np.lexsort((distance, key, owner))
     first = _first_of_group(owner[order], key[order])
     least = np.empty_like(distance)
@@ -101,22 +101,31 @@ def _owner_and_distance(event: Event, what: str) -> tuple[NDArray[np.int64], NDA
     return np.where(known, owner, -1), np.where(known, distance, 0.0)
 
 
-def _keys(event: Event, finest: Literal["module", "layer"]) -> NDArray[np.int64]:
-    """Return (N,) int64, equal for points of the same module (or layer)."""
-    if finest not in event:
-        raise DataError(f"{event.describe()}: '{finest}' is not in the data; truth edges need it to group points")
-    ids = {}
-    for name in ("volume", "layer", "module"):
-        used = name in event and not (finest == "layer" and name == "module")
-        ids[name] = event[name].cpu().numpy() if used else np.zeros(event.pos.shape[0], dtype=np.int64)
-    return module_key(ids["volume"], ids["layer"], ids["module"])
-
-
 def _first_of_group(owner: NDArray[np.int64], key: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return (N,) bool, the first row of each run of equal (owner, key)."""
     first = np.ones(owner.size, dtype=bool)
     first[1:] = (np.diff(owner) != 0) | (np.diff(key) != 0)
     return first
+
+
+def point_groups(event: Event, finest: Literal["module", "layer"] = "module") -> NDArray[np.int64]:
+    """Return (N,) int64, equal for points of the same module (or layer).
+
+    A ``module`` without volume and layer is taken as it is, any int64.
+
+    Raises
+    ------
+    DataError
+        When the event has no such column.
+    """
+    if finest not in event:
+        raise DataError(f"{event.describe()}: '{finest}' is not in the data, which says which points lie together")
+    names = ("volume", "layer") if finest == "layer" else ("volume", "layer", "module")
+    ids = {name: event[name].cpu().numpy() for name in names if name in event}
+    if len(ids) == 1:
+        return ids[finest]
+    none = np.zeros(event.pos.shape[0], dtype=np.int64)
+    return module_key(*(ids.get(name, none) for name in ("volume", "layer", "module")))
 
 
 def module_key(volume: ArrayLike, layer: ArrayLike, module: ArrayLike) -> NDArray[np.int64]:
