@@ -13,7 +13,6 @@ from hitloom.event import Event
 from hitloom.ops.edge_features import EDGE_FEATURES, edge_features
 from hitloom.systems.exatrkx.config import EdgeInputs
 
-_SCALES = (1000.0, torch.pi, 1000.0, 1.0)  # r, phi, z, eta
 _LOGIT_SCALE = 4.0
 
 
@@ -27,8 +26,7 @@ def geometry_of(pos: Tensor, edge_index: Tensor) -> Tensor:
     x, y, z = pos.float().unbind(1)
     r = torch.hypot(x, y)
     eta = torch.asinh(z / r.clamp(min=1e-6))
-    scaled = [value / scale for value, scale in zip((r, torch.atan2(y, x), z, eta), _SCALES, strict=True)]
-    return edge_features(scaled[0], scaled[1], scaled[2], scaled[3], edge_index)
+    return edge_features(r, torch.atan2(y, x), z, eta, edge_index)
 
 
 def edge_inputs(pos: Tensor, edge_index: Tensor, score: Tensor | None, config: EdgeInputs) -> Tensor | None:
