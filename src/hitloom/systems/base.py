@@ -6,7 +6,8 @@ Shape letters: N points, D embedding.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -78,13 +79,37 @@ class System(nn.Module, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSignature:
-    """A module of tensors in, tensors out; ``example(num_points)`` makes inputs of any size for tracing and parity."""
+    """A module of tensors in, tensors out, and what exporters and programs that run its file must know.
+
+    Attributes
+    ----------
+    module : nn.Module
+        Takes the inputs in the order of their names; returns a tensor, or a tuple of them. Its method ``reference``,
+        where it has one, computes the same by the system's own way.
+    input_names, output_names : tuple of str
+    example : callable
+        ``example(*size)`` returns inputs of any size, for tracing and for parity.
+    dynamic_axes : dict
+        Tensor name -> {axis: name of a free size}. The first axis of an output is one of its free axes.
+    traced_size : tuple of int
+        Size of the traced example; no multiple of anything, so that no size is special.
+    parity_sizes : tuple of tuples of int
+        Sizes at which a file is compared with the system.
+    min_agreement : float
+        Share of the rows of the outputs that must agree.
+    settings : dict
+        Simple values that a program needs beside the tensors: names and scales of features, cuts.
+    """
 
     module: nn.Module
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
-    example: Any
+    example: Callable[..., tuple[torch.Tensor, ...]]
     dynamic_axes: dict[str, dict[int, str]]
+    traced_size: tuple[int, ...] = (67,)
+    parity_sizes: tuple[tuple[int, ...], ...] = ((7,), (200,), (1001,))
+    min_agreement: float = 1.0
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def point_ids(event: Event) -> torch.Tensor:

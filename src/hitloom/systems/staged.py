@@ -9,7 +9,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -23,7 +23,12 @@ _GRAPH_FIELDS = ("edge_index", "edge_attr", "edge_y", "edge_weight", "edge_score
 
 
 class Stage(System):
-    """A system that is one stage of a chain."""
+    """A system that is one stage of a chain.
+
+    ``free_settings`` names the settings that leave the weights valid: cuts and the like, chosen after the training.
+    """
+
+    free_settings: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         super().__init__()

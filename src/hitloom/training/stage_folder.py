@@ -34,6 +34,8 @@ class StageState:
     stage : str
     inputs : str
         Digest of settings, input events and split; another one means that the stage is stale.
+    free : str
+        Digest of the settings that leave the weights valid; another one means that they are chosen anew.
     checkpoint : str
         Path of its weights, relative to the stage's folder.
     checkpoint_fingerprint : str
@@ -46,6 +48,7 @@ class StageState:
 
     stage: str
     inputs: str
+    free: str
     checkpoint: str
     checkpoint_fingerprint: str
     settings: dict[str, Any]

@@ -120,12 +120,19 @@ class StagedRun:
         ids = store.event_ids
         return {split: [int(ids[row]) for row in split_rows(store, data, split)] for split in _SPLITS}
 
+    def free(self, name: str) -> str:
+        """Return the digest of the settings of a stage that leave its weights valid."""
+        spec = self.spec(name)
+        names = get_system(spec.system).free_settings
+        return digest({key: value for key, value in spec.config.model_dump().items() if key in names})
+
     def inputs(self, name: str) -> str:
-        """Return the digest of everything that a stage depends on."""
+        """Return the digest of everything that the weights of a stage depend on."""
         before = self.before(name)
         spec = self.spec(name)
-        training = self.config.training_of(name).model_dump()
-        own = [spec.system, spec.config.model_dump(), training, self.config.data.seeded]
+        free = get_system(spec.system).free_settings
+        fixed = {key: value for key, value in spec.config.model_dump().items() if key not in free}
+        own = [spec.system, fixed, self.config.training_of(name).model_dump(), self.config.data.seeded]
         if before is None:
             source: Any = [EventStore(str(self.config.data.store)).fingerprint(), self.config.data.hard_cuts]
         else:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from hitloom.config import build
 from hitloom.data.store import EventStore
 from hitloom.errors import CheckpointError, ConfigError
 from hitloom.registry import get_system
-from hitloom.systems.staged import Stage
-from hitloom.training.checkpoint import Checkpoint, load_checkpoint, make_header, save_checkpoint
+from hitloom.training.checkpoint import Checkpoint, load_checkpoint, load_weights, make_header, save_checkpoint
 from hitloom.training.hardware import set_threads
 from hitloom.training.keeper import write_config
 from hitloom.training.progress import Progress
@@ -91,7 +92,13 @@ def _train_one(
         run.finished(before)
     state, inputs = read_state(folder), run.inputs(name)
     if state is not None and state.inputs == inputs and not redo:
-        log.info(f"stage {name}: trained already, kept")
+        if state.free == run.free(name):
+            log.info(f"stage {name}: trained already, kept")
+        else:
+            log.info(f"stage {name}: trained already; its cuts are chosen anew")
+            if before is not None:
+                apply_stage(run, before, on_event=on_event)
+            _finish(run, name, folder / state.checkpoint, inputs=inputs, seconds=state.seconds)
         return
     if redo:
         set_aside(folder)
@@ -119,23 +126,34 @@ def _train_one(
         if chosen is None:
             raise ConfigError(f"stage {name}: no checkpoint was written; mend: training.max_epochs of at least 1")
         checkpoint = chosen
-    loaded = load_checkpoint(checkpoint)
-    chosen_settings = calibrate_stage(loaded, config)
-    settings = merged(loaded.config.model.model_dump(), chosen_settings)
-    write_state(
-        folder,
-        StageState(
-            stage=name,
-            inputs=inputs,
-            checkpoint=str(checkpoint.relative_to(folder)),
-            checkpoint_fingerprint=loaded.fingerprint,
-            settings=settings,
-            chosen=chosen_settings,
-            seconds=round(time.perf_counter() - begin, 1),
-        ),
+    _finish(run, name, checkpoint, inputs=inputs, seconds=time.perf_counter() - begin)
+
+
+def _finish(run: StagedRun, name: str, path: Path, *, inputs: str, seconds: float) -> None:
+    """Choose the settings that validation events decide, and record the stage as finished."""
+    folder, config = run.folder / name, run.stage_config(name)
+    loaded = load_checkpoint(path)
+    model = loaded.config.model.model_dump()
+    model |= {key: value for key, value in config.model.model_dump().items() if key in _free(config)}
+    chosen = calibrate_stage(loaded, model, config)
+    state = StageState(
+        stage=name,
+        inputs=inputs,
+        free=run.free(name),
+        checkpoint=str(path.relative_to(folder)),
+        checkpoint_fingerprint=loaded.fingerprint,
+        settings=merged(model, chosen),
+        chosen=chosen,
+        seconds=round(seconds, 1),
     )
-    if chosen_settings:
-        log.info(f"stage {name}: chosen on validation events: {_in_words(chosen_settings)}")
+    write_state(folder, state)
+    if chosen:
+        log.info(f"stage {name}: chosen on validation events: {_in_words(chosen)}")
+
+
+def _free(config: RunConfig) -> tuple[str, ...]:
+    names: tuple[str, ...] = get_system(config.system).free_settings
+    return names
 
 
 def _in_words(values: dict[str, Any], prefix: str = "") -> str:
@@ -165,15 +183,16 @@ def _fit(fit: Any, config: RunConfig, folder: Path, on_event: OnEvent) -> Path:
     return path
 
 
-def calibrate_stage(checkpoint: Checkpoint, config: RunConfig) -> dict[str, Any]:
-    """Return the settings that a trained stage chooses on the validation events of its run."""
-    stage = checkpoint.build_system()
-    if not isinstance(stage, Stage):
-        return {}
+def calibrate_stage(checkpoint: Checkpoint, model: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
+    """Return the settings that a trained stage with the settings ``model`` chooses on its validation events."""
+    system = get_system(config.system)
+    stage = system(build(system.Config, model, where=f"{checkpoint.path}: settings"))
+    load_weights(stage, checkpoint)
     set_threads(config.training.num_threads)
     data = open_data(config.data)
     limit = config.training.limit_val_events or len(data.val)
-    return stage.calibrate(data.val[number] for number in range(min(limit, len(data.val))))
+    chosen: dict[str, Any] = stage.eval().calibrate(data.val[number] for number in range(min(limit, len(data.val))))
+    return chosen
 
 
 def part_of(checkpoint: Checkpoint, name: str, config: RunConfig) -> Checkpoint:

@@ -42,6 +42,7 @@ class EdgeGNN(Stage):
     """
 
     name: ClassVar[str] = "exatrkx-gnn"
+    free_settings: ClassVar[tuple[str, ...]] = ("segmentation", "score_cut_grid")
     Config: ClassVar[type[GNNConfig]] = GNNConfig  # type: ignore[assignment]
     config: GNNConfig
 

@@ -183,7 +183,8 @@ class ModuleMapConfig(Config):
 
     ``method``: bounds are the smallest and largest value seen (``minmax``), mean +- ``threshold_factor`` rms
     (``meanrms``), or that above ``occurrence_threshold`` occurrences and the former below (``hybrid``). ``tolerance``
-    moves bounds outwards by a share of themselves. ``conditions``: particles that the map is learned from. ``sizes``:
+    moves bounds outwards by a share of themselves. ``doublets_only``: a map of pairs of modules, not of triplets: wider,
+    and complete after fewer events. ``conditions``: particles that the map is learned from. ``sizes``:
     the tensors of the learned map, written by the training.
     """
 
@@ -192,7 +193,8 @@ class ModuleMapConfig(Config):
     threshold_factor: float = Field(default=4.0, gt=0)
     occurrence_threshold: int = Field(default=5, ge=1)
     min_occurrence: int = Field(default=1, ge=1)
-    definition: Literal["modulewise", "modulewise-first", "layerwise"] = "modulewise"
+    doublets_only: bool = False
+    definition: Literal["stored", "modulewise", "modulewise-first", "layerwise"] = "modulewise"
     conditions: dict[str, Any] = Field(default_factory=dict)
     sizes: dict[str, tuple[str | int, ...]] = Field(default_factory=dict)
 

@@ -42,6 +42,7 @@ class MetricLearning(Stage):
     """
 
     name: ClassVar[str] = "exatrkx-embedding"
+    free_settings: ClassVar[tuple[str, ...]] = ("graph", "eps", "min_samples")
     Config: ClassVar[type[EmbeddingConfig]] = EmbeddingConfig  # type: ignore[assignment]
     config: EmbeddingConfig
     validates_partition: ClassVar[bool] = False

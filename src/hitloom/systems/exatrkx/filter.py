@@ -35,6 +35,7 @@ class EdgeFilter(Stage):
     """
 
     name: ClassVar[str] = "exatrkx-filter"
+    free_settings: ClassVar[tuple[str, ...]] = ("cut", "target_efficiency", "chunk_edges")
     Config: ClassVar[type[FilterConfig]] = FilterConfig  # type: ignore[assignment]
     config: FilterConfig
     validates_partition: ClassVar[bool] = False

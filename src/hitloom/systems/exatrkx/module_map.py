@@ -34,6 +34,7 @@ class ModuleMapStage(Stage):
     """
 
     name: ClassVar[str] = "exatrkx-module-map"
+    free_settings: ClassVar[tuple[str, ...]] = ("method", "tolerance", "threshold_factor", "occurrence_threshold")
     Config: ClassVar[type[ModuleMapConfig]] = ModuleMapConfig  # type: ignore[assignment]
     config: ModuleMapConfig
     validates_partition: ClassVar[bool] = False
@@ -49,7 +50,11 @@ class ModuleMapStage(Stage):
     def fit(cls, config: ModuleMapConfig, events: Iterable[Event]) -> ModuleMapStage:
         """Return the stage with the map of these events."""
         found = ModuleMap.fit(
-            events, conditions=config.conditions, min_occurrence=config.min_occurrence, definition=config.definition
+            events,
+            conditions=config.conditions,
+            min_occurrence=config.min_occurrence,
+            definition=config.definition,
+            doublets_only=config.doublets_only,
         )
         tensors = found.to_tensors()
         sizes = {name: (str(t.dtype).removeprefix("torch."), *t.shape) for name, t in tensors.items()}
