@@ -98,7 +98,7 @@ class AttentionEdgeNetwork(nn.Module):
         return new_x + x if self.residual else new_x
 
     def _logit(self, graph: EdgeGraph, x: Tensor, attributes: list[Tensor]) -> Tensor:
-        return graph.collect(edge_pass(self.edge_network, graph, x, attributes)[:, 0])
+        return graph.collect(edge_pass(self.edge_network, graph, x, attributes)[0][:, 0])
 
     def _join(self, state: Tensor, features: Tensor) -> Tensor:
         return torch.cat([state, features], 1) if self.shortcut else state

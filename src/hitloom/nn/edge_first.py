@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from hitloom.nn.aggregation import aggregate
-from hitloom.nn.edge_graph import EdgeGraph, check_inputs, make_graph
-from hitloom.nn.edge_pass import edge_pass
+from hitloom.nn.edge_graph import check_inputs, make_graph
+from hitloom.nn.edge_pass import edge_pass, row_pass
 from hitloom.nn.mlp import MLP, LayerNorm
 
 
@@ -93,28 +91,23 @@ class EdgeFirstNetwork(nn.Module):
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
         check_inputs(x, edge_index, edge_attr, self.num_node_features, self.num_edge_features)
         graph = make_graph(edge_index, x.shape[0], both_directions=False)
-        x = first_x = self.node_encoder(x)
+        again = self.checkpointing
+        x = first_x = row_pass(self.node_encoder, [x], checkpointing=again)
         if edge_attr is None:
-            edges = edge_pass(self.edge_encoder, graph, x)
+            edges, _ = edge_pass(self.edge_encoder, graph, x, checkpointing=again)
         else:
-            edges = self.edge_encoder(graph.feed(edge_attr))
+            edges = row_pass(self.edge_encoder, graph.attributes(edge_attr), checkpointing=again)
         first_edges = edges
         for iteration in range(self.num_iterations):
-            if self.checkpointing and torch.is_grad_enabled():
-                x, edges = checkpoint(self.step, iteration, graph, x, edges, first_x, first_edges, use_reentrant=False)
-            else:
-                x, edges = self.step(iteration, graph, x, edges, first_x, first_edges)
-        return graph.collect(self.head(self.decoder(edges))[:, 0])
-
-    def step(
-        self, iteration: int, graph: EdgeGraph, x: Tensor, edges: Tensor, first_x: Tensor, first_edges: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return nodes (N, h) and edges (E, h) after one iteration."""
-        at = min(iteration, len(self.node_networks) - 1)
-        if self.concat:
-            x = torch.cat([x, first_x], 1)
-        edges = edge_pass(self.edge_networks[at], graph, x, [edges, first_edges] if self.concat else [edges])  # type: ignore[arg-type]
-        incoming = aggregate(edges, graph.target, graph.num_nodes, ["sum"])
-        outgoing = aggregate(edges, graph.source, graph.num_nodes, ["sum"])
-        messages = [incoming, outgoing] if self.in_out else [incoming + outgoing]
-        return self.node_networks[at](torch.cat([*messages, x], 1)), edges
+            at = min(iteration, len(self.node_networks) - 1)
+            node_network, edge_network = self.node_networks[at], self.edge_networks[at]
+            state = torch.cat([x, first_x], 1) if self.concat else x
+            edges, messages = edge_pass(
+                edge_network, graph, state, [edges, first_edges] if self.concat else [edges],  # type: ignore[arg-type]
+                checkpointing=again, reuse=iteration > 0 or not self.concat, aggregation=["sum"], in_out=True,
+            )  # fmt: skip
+            if not self.in_out:
+                messages = [messages[0] + messages[1]]
+            x = row_pass(node_network, [*messages, state], checkpointing=again)  # type: ignore[arg-type]
+        decoded = row_pass(self.decoder, [edges], checkpointing=again)
+        return graph.collect(row_pass(self.head, [decoded], checkpointing=again)[:, 0])

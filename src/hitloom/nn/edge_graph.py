@@ -6,6 +6,7 @@ Shape letters: N nodes, E edges as given, D as fed (E, or 2E in both directions)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -27,6 +28,16 @@ class EdgeGraph:
     num_nodes: int
     both_directions: bool
     place: Tensor | None
+
+    @cached_property
+    def degree(self) -> Tensor:
+        """Number of edges (N,) that end at each node."""
+        return torch.bincount(self.target, minlength=self.num_nodes)
+
+    @cached_property
+    def out_degree(self) -> Tensor:
+        """Number of edges (N,) that start at each node."""
+        return torch.bincount(self.source, minlength=self.num_nodes)
 
     def feed(self, edge_attr: Tensor) -> Tensor:
         """Return the attributes (D, G) of the edges as fed, from (E, G); both directions have the same."""
@@ -63,10 +74,21 @@ def make_graph(edge_index: Tensor, num_nodes: int, *, both_directions: bool) -> 
     graph = unsorted_graph(edge_index, num_nodes, both_directions=both_directions)
     if is_traced():
         return graph
-    target, order = torch.sort(graph.target, stable=True)
+    order, place = _order(graph.target.detach(), num_nodes)
+    return EdgeGraph(graph.source[order], graph.target[order], num_nodes, both_directions, place)
+
+
+def _order(target: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+    """Return the edges sorted by target (D,), and the place (D,) of each among them."""
+    if target.device.type == "cpu":
+        from hitloom.nn._edge_kernels import sort_by_target
+
+        order, place = sort_by_target(target.contiguous().numpy(), num_nodes)
+        return torch.from_numpy(order), torch.from_numpy(place)
+    order = torch.argsort(target, stable=True)
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order), device=order.device)
-    return EdgeGraph(graph.source[order], target, num_nodes, both_directions, place)
+    return order, place
 
 
 def check_inputs(

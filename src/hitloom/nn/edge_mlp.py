@@ -77,7 +77,7 @@ class EdgeMLP(nn.Module):
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
         check_inputs(x, edge_index, edge_attr, self.num_node_features, self.num_edge_features)
         graph = unsorted_graph(edge_index, x.shape[0], both_directions=self.both_directions)
-        return graph.collect(edge_pass(self.network, graph, x, graph.attributes(edge_attr))[:, 0])
+        return graph.collect(edge_pass(self.network, graph, x, graph.attributes(edge_attr))[0][:, 0])
 
 
 class _VanillaMLP(MLP):
@@ -105,7 +105,7 @@ class _VanillaMLP(MLP):
             layers.append(MaskedBatchNorm(num_channels=hidden_dim))
         self.norms = nn.ModuleList(layers)
         self.activation = make_activation(activation)
-        self.row_wise, self.fusible = not batchnorm, False
+        self.row_wise, self.fusible, self.fits_rows = not batchnorm, False, False
 
     def body(self, first: Tensor, mask: Tensor | None = None) -> Tensor:
         value = first

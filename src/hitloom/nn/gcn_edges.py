@@ -71,7 +71,7 @@ class GCNEdgeNetwork(nn.Module):
             else:
                 x = self.step(iteration, edge_index, x)
         graph = make_graph(edge_index, x.shape[0], both_directions=self.both_directions)
-        return graph.collect(edge_pass(self.classifier, graph, x, graph.attributes(edge_attr))[:, 0])
+        return graph.collect(edge_pass(self.classifier, graph, x, graph.attributes(edge_attr))[0][:, 0])
 
     def step(self, iteration: int, edge_index: Tensor, x: Tensor) -> Tensor:
         """Return the nodes (N, h) after one iteration."""

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from hitloom.nn.aggregation import aggregate, check_aggregation
+from hitloom.nn.aggregation import check_aggregation
 from hitloom.nn.edge_graph import EdgeGraph, check_inputs, make_graph
-from hitloom.nn.edge_pass import edge_pass
+from hitloom.nn.edge_pass import edge_pass, row_pass
 from hitloom.nn.mlp import MLP, LayerNorm
 
 
@@ -107,23 +105,22 @@ class InteractionNetwork(nn.Module):
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
         check_inputs(x, edge_index, edge_attr, self.num_node_features, self.num_edge_features)
         graph = make_graph(edge_index, x.shape[0], both_directions=self.both_directions)
-        x = self.node_encoder(x)
-        edges = edge_pass(self.edge_encoder, graph, x, graph.attributes(edge_attr))
+        x = row_pass(self.node_encoder, [x], checkpointing=self.checkpointing)
+        edges, messages = self._edges(self.edge_encoder, graph, x, graph.attributes(edge_attr), self.num_iterations > 0)
         for iteration in range(self.num_iterations):
-            if self.checkpointing and torch.is_grad_enabled():
-                x, edges = checkpoint(self.step, iteration, graph, x, edges, use_reentrant=False)
-            else:
-                x, edges = self.step(iteration, graph, x, edges)
-        return graph.collect(edge_pass(self.classifier, graph, x, [edges])[:, 0])
+            at = min(iteration, len(self.node_networks) - 1)
+            node_network, edge_network = self.node_networks[at], self.edge_networks[at]
+            new_x = row_pass(node_network, [x, *messages], residual=self.residual, checkpointing=self.checkpointing)  # type: ignore[arg-type]
+            seen, tell = new_x if self.updated_nodes else x, iteration + 1 < self.num_iterations
+            edges, messages = self._edges(edge_network, graph, seen, [edges], tell, residual=self.residual)  # type: ignore[arg-type]
+            x = new_x
+        logit, _ = edge_pass(self.classifier, graph, x, [edges], checkpointing=self.checkpointing)
+        return graph.collect(logit[:, 0])
 
-    def step(self, iteration: int, graph: EdgeGraph, x: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
-        """Return nodes (N, h) and edges (D, h) after one iteration."""
-        at = min(iteration, len(self.node_networks) - 1)
-        messages = [aggregate(edges, graph.target, graph.num_nodes, self.aggregation)]
-        if self.in_out:
-            messages.append(aggregate(edges, graph.source, graph.num_nodes, self.aggregation))
-        new_x = self.node_networks[at](torch.cat([x, *messages], 1))
-        if self.residual:
-            new_x = new_x + x
-        new_edges = edge_pass(self.edge_networks[at], graph, new_x if self.updated_nodes else x, [edges])  # type: ignore[arg-type]
-        return new_x, new_edges + edges if self.residual else new_edges
+    def _edges(
+        self, network: MLP, graph: EdgeGraph, x: Tensor, edges: list[Tensor], tell: bool, *, residual: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
+        return edge_pass(
+            network, graph, x, edges, residual=residual, checkpointing=self.checkpointing,
+            reuse=network is not self.edge_encoder, aggregation=self.aggregation if tell else (), in_out=self.in_out,
+        )  # fmt: skip

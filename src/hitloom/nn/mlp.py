@@ -108,7 +108,10 @@ class MLP(nn.Module):
             self.norms.append(nn.ModuleList(layers))
         self.activation = make_activation(activation)
         self.output_activation = make_activation(output_activation)
+        self.affine = affine and layernorm
         self.row_wise = not (batchnorm and len(self.norms))
+        names = {activation, output_activation}
+        self.fits_rows = not batchnorm and names <= {"SiLU", "ReLU", "Tanh", "Sigmoid", "identity"}
         self.fusible = layernorm and not affine and not batchnorm and activation == "SiLU"
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:

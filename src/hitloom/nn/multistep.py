@@ -13,12 +13,11 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from hitloom.errors import ConfigError
-from hitloom.nn.aggregation import aggregate, check_aggregation
-from hitloom.nn.edge_graph import EdgeGraph, check_inputs, make_graph
-from hitloom.nn.edge_pass import edge_pass
+from hitloom.nn.aggregation import check_aggregation
+from hitloom.nn.edge_graph import check_inputs, make_graph
+from hitloom.nn.edge_pass import edge_pass, row_pass
 from hitloom.nn.mlp import MLP, LayerNorm
 
 
@@ -60,16 +59,17 @@ class MultistepNetwork(nn.Module):
         self.num_node_features, self.num_edge_features = num_node_features, num_edge_features
         self.num_iterations, self.both_directions, self.checkpointing = num_iterations, both_directions, checkpointing
 
-        def network(in_dim: int, out_dim: int, num_layers: int) -> MLP:
+        def network(in_dim: int, out_dim: int, num_layers: int, output: str = "identity") -> MLP:
             return MLP(
                 in_dim=in_dim, hidden_dim=hidden, out_dim=out_dim, num_layers=num_layers, activation=activation,
+                output_activation=output,
                 layernorm=layernorm != "none", affine=layernorm == "affine", batchnorm=batchnorm,
             )  # fmt: skip
 
         self.node_encoder = network(num_node_features, hidden, num_node_layers)
         self.edge_encoder = network(2 * hidden + num_edge_features, hidden, num_edge_layers)
         self.node_network = network((2 + len(self.aggregation)) * hidden, hidden, num_node_layers)
-        self.edge_network = network(6 * hidden, hidden, num_edge_layers)
+        self.edge_network = network(6 * hidden, hidden, num_edge_layers, "Sigmoid")
         self.classifier = network(3 * hidden, 1, num_edge_layers + 1)
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
@@ -82,23 +82,22 @@ class MultistepNetwork(nn.Module):
     def _run(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None, *, every_step: bool) -> list[Tensor]:
         check_inputs(x, edge_index, edge_attr, self.num_node_features, self.num_edge_features)
         graph = make_graph(edge_index, x.shape[0], both_directions=self.both_directions)
-        x = first_x = self.node_encoder(x)
-        edges = first_edges = edge_pass(self.edge_encoder, graph, x, graph.attributes(edge_attr))
-        logits = []
+        again = self.checkpointing
+        x = first_x = row_pass(self.node_encoder, [x], checkpointing=again)
+        edges, messages = edge_pass(
+            self.edge_encoder, graph, x, graph.attributes(edge_attr), checkpointing=again, aggregation=self.aggregation
+        )
+        first_edges, logits = edges, []
         for iteration in range(self.num_iterations):
-            if self.checkpointing and torch.is_grad_enabled():
-                x, edges = checkpoint(self.step, graph, x, edges, first_x, first_edges, use_reentrant=False)
-            else:
-                x, edges = self.step(graph, x, edges, first_x, first_edges)
-            if every_step or iteration == self.num_iterations - 1:
-                logits.append(graph.collect(edge_pass(self.classifier, graph, x, [edges])[:, 0]))
+            last = iteration == self.num_iterations - 1
+            state = torch.cat([x, first_x], 1)
+            edges, new_messages = edge_pass(
+                self.edge_network, graph, state, [edges, first_edges], checkpointing=again, reuse=iteration > 0,
+                aggregation=() if last else self.aggregation,
+            )  # fmt: skip
+            x = x + row_pass(self.node_network, [state, *messages], checkpointing=again)
+            messages = new_messages
+            if every_step or last:
+                logit, _ = edge_pass(self.classifier, graph, x, [edges], checkpointing=again)
+                logits.append(graph.collect(logit[:, 0]))
         return logits
-
-    def step(
-        self, graph: EdgeGraph, x: Tensor, edges: Tensor, first_x: Tensor, first_edges: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return nodes (N, h) and edges (D, h) after one iteration."""
-        both = torch.cat([x, first_x], 1)
-        message = aggregate(edges, graph.target, graph.num_nodes, self.aggregation)
-        new_edges = edge_pass(self.edge_network, graph, both, [edges, first_edges]).sigmoid()
-        return self.node_network(torch.cat([both, message], 1)) + x, new_edges

@@ -96,7 +96,7 @@ class PyGEdgeNetwork(nn.Module):
             new_x = self.activation(new_x)
             x = new_x + x if self.residual else new_x
         graph = make_graph(edge_index, x.shape[0], both_directions=self.both_directions)
-        return graph.collect(edge_pass(self.classifier, graph, x, graph.attributes(edge_attr))[:, 0])
+        return graph.collect(edge_pass(self.classifier, graph, x, graph.attributes(edge_attr))[0][:, 0])
 
 
 def _convolution(name: str, hidden: int, make_network: Callable[[int], nn.Module]) -> nn.Module:
