@@ -2,16 +2,21 @@
 
 from hitloom.grouping.components import components, connected_components, union_find
 from hitloom.grouping.dbscan import DBSCANScan, dbscan
+from hitloom.grouping.junctions import junction_removal
+from hitloom.grouping.paths import all_simple_paths, shortest_paths
 from hitloom.grouping.segmentation import SegmentationConfig, group_edges
 from hitloom.grouping.walk import walk
 
 __all__ = [
     "DBSCANScan",
     "SegmentationConfig",
+    "all_simple_paths",
     "components",
     "connected_components",
     "dbscan",
     "group_edges",
+    "junction_removal",
+    "shortest_paths",
     "union_find",
     "walk",
 ]
