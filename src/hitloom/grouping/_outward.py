@@ -89,14 +89,14 @@ def outward_graph(
     """
     edges = checked_edges(edge_index, num_points)
     values = checked_scores(score, edges.shape[1])
-    point = _ranked(num_points, order, tie_key)
+    point = ranked(num_points, order, tie_key)
     rank = np.empty(num_points, np.int64)
     rank[point] = np.arange(num_points)
     source, target, best = _outwards(rank, edges[0], edges[1], values)
     return OutwardGraph(point=point, source=source, target=target, score=best)
 
 
-def _ranked(num_points: int, order: Tensor, tie_key: Tensor | None) -> NDArray[np.int64]:
+def ranked(num_points: int, order: Tensor, tie_key: Tensor | None) -> NDArray[np.int64]:
     """Return (N,) the row of the point of each rank."""
     keys = [_key(order, "order", num_points)[:, 0]]
     if tie_key is not None:
