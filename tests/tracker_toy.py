@@ -108,3 +108,17 @@ def module_event(num_points: int, seed: int) -> Event:
     event.module = torch.atan2(event.pos[:, 1], event.pos[:, 0]).mul(3).long() + 10
     event.object_vertex = torch.zeros(event.num_objects, 3)
     return event
+
+
+def rich_event(num_points: int, seed: int) -> Event:
+    """A toy event with every feature, field of a module and property of a particle that a shipped recipe reads."""
+    event = module_event(num_points, seed)
+    pos = event.pos
+    eta = torch.asinh(pos[:, 2] / pos[:, :2].norm(dim=1).clamp(min=1e-3))
+    event.x = torch.cat([event.x, eta[:, None]], 1)
+    event.feature_names = [*event.feature_names, "eta"]
+    event.object_eta = torch.zeros(event.num_objects)
+    event.object_pdg = torch.full((event.num_objects,), 211)
+    event.object_charge = torch.ones(event.num_objects)
+    event.point_weight = torch.rand(num_points, generator=torch.Generator().manual_seed(seed))
+    return event.validate()

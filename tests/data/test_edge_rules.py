@@ -62,7 +62,7 @@ def test_without_rules_every_edge_weighs_1():
 
 def test_a_list_begins_with_true_0_and_false_1_and_the_last_rule_wins():
     rules = [{"weight": 3, "conditions": {"pt": [1, math.inf]}}, {"weight": 2, "conditions": {"hit_layer_id": [2, 4]}}]
-    weighting = build(EdgeWeighting, {"true": 0, "false": 1, "rules": rules})
+    weighting = build(EdgeWeighting, {"true_default": 0, "false_default": 1, "rules": rules})
     assert EdgeWeighting.model_validate(rules) == weighting
     targets = weighting.apply(event(), EDGES, TRUE)
     assert targets.weight.tolist() == [2, 2, 3, 2, 1, 2, 1]
@@ -170,7 +170,7 @@ def test_rules_equal_a_loop_over_edges(rules, true, false):
     for weight, y, pt in rules:
         conditions = ({"edge_y": y} if y is not None else {}) | ({"object_pt": list(pt)} if pt else {})
         mappings.append({"weight": weight, "conditions": conditions})
-    signal, weight = applied(mappings, true=true, false=false)
+    signal, weight = applied(mappings, true_default=true, false_default=false)
     for edge, is_true in enumerate(TRUE.tolist()):
         value = true if is_true else false
         particle_pt = [2.0, 0.5, -1.0][int(event().object_index[EDGES[0, edge]])]

@@ -101,14 +101,14 @@ class EdgeRule(Config):
 
 
 class EdgeWeighting(Config):
-    """Weights of edges: ``true`` and ``false`` to begin with, then ``rules`` in order; the last that fits wins.
+    """Weights of edges: ``true_default`` and ``false_default``, then ``rules`` in order; the last that fits wins.
 
     Without rules every edge weighs 1. A plain list of rules begins with true 0 and false 1, as acorn's does.
     ``by_point_weight`` multiplies true edges by :func:`~hitloom.data.edge_labels.truth_edge_weights`.
     """
 
-    true: float = Field(default=1.0, allow_inf_nan=False)
-    false: float = Field(default=1.0, allow_inf_nan=False)
+    true_default: float = Field(default=1.0, allow_inf_nan=False)
+    false_default: float = Field(default=1.0, allow_inf_nan=False)
     rules: tuple[EdgeRule, ...] = ()
     by_point_weight: bool = False
 
@@ -116,7 +116,7 @@ class EdgeWeighting(Config):
     @classmethod
     def _list_of_rules(cls, value: Any) -> Any:
         if isinstance(value, list | tuple):
-            return {"true": 0.0, "false": 1.0, "rules": value} if value else {}
+            return {"true_default": 0.0, "false_default": 1.0, "rules": value} if value else {}
         return value
 
     @property
@@ -139,7 +139,7 @@ class EdgeWeighting(Config):
         DataError
             When a quantity of a condition is not in the data.
         """
-        weight = torch.where(true, self.true, self.false)
+        weight = torch.where(true, self.true_default, self.false_default)
         for rule in self.rules:
             fits = torch.ones_like(true)
             for item in rule.items:

@@ -65,6 +65,6 @@ def _of_config(config: RunConfig) -> dict[str, Any]:
         "needs": list(needs.fields),
         "features": list(needs.features),
         "training_needs": list(needs.training_fields),
-        "hard_cuts": config.data.hard_cuts,
+        "hard_cuts": config.data.cuts,
         "version": __version__,
     }

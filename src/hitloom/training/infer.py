@@ -192,7 +192,7 @@ def _meta(
         "store": str(store.path.resolve()),
         "system": config.system,
         "grouping": model.get("grouping", {}),
-        "hard_cuts": dump_yaml(dict(config.data.hard_cuts)).strip(),
+        "hard_cuts": dump_yaml(config.data.cuts).strip(),
         "truth_selected_input": reconstruct.truth_selected_input,
         "evaluation": config.evaluation_yaml(),
         "save_embedding": save_embedding,

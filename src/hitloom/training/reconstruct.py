@@ -45,7 +45,7 @@ class Reconstructor:
         self.checkpoint = checkpoint
         self.config = checkpoint.config
         self.device = choose_device(accelerator)
-        self.cuts = Conditions.parse(self.config.data.hard_cuts, where="data.hard_cuts")
+        self.cuts = Conditions.parse(self.config.data.cuts, where="data.hard_cuts")
         self.system: System = checkpoint.build_system().to(self.device).eval()
 
     @property

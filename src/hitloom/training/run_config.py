@@ -26,13 +26,15 @@ class DataSection(Config):
     """Where events come from, how they are divided and cut.
 
     ``split`` is [train, val, test] as counts or fractions; None = the division that the store records. ``hard_cuts``
-    hold at every stage, inference included. ``phi_wedge`` holds in training and validation only.
+    hold at every stage, inference included. ``oracle_cuts`` are such cuts that look at truth: no detector delivers what
+    they leave, and everything made with them says so. ``phi_wedge`` holds in training and validation only.
     """
 
     store: str | None = None
     split: tuple[int, int, int] | tuple[float, float, float] | None = None
     split_seed: int = 0
     hard_cuts: dict[str, Any] = Field(default_factory=dict)
+    oracle_cuts: dict[str, Any] = Field(default_factory=dict)
     phi_wedge: PhiWedge | None = None
     batch_size: int = Field(default=1, ge=1)
     num_workers: int = Field(default=0, ge=0)
@@ -58,13 +60,24 @@ class DataSection(Config):
             return tuple(float(part) for part in value)
         return tuple(value)
 
-    @pydantic.field_validator("hard_cuts")
+    @property
+    def cuts(self) -> dict[str, Any]:
+        """``hard_cuts`` and ``oracle_cuts`` together."""
+        return self.hard_cuts | self.oracle_cuts
+
+    @pydantic.field_validator("hard_cuts", "oracle_cuts")
     @classmethod
-    def _conditions(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _conditions(cls, value: dict[str, Any], info: pydantic.ValidationInfo) -> dict[str, Any]:
         try:
-            Conditions.parse(value, where="conditions")
+            conditions = Conditions.parse(value, where="conditions")
         except ConfigError as error:
             raise ValueError(str(error).removeprefix("conditions: ")) from None
+        if info.field_name == "oracle_cuts":
+            for item in conditions.items:
+                if not Conditions(items=(item,)).uses_truth:
+                    raise ValueError(f"'{item.quantity}' does not look at truth; mend: put it under hard_cuts")
+                if item.quantity in info.data.get("hard_cuts", {}):
+                    raise ValueError(f"'{item.quantity}' is in hard_cuts too; mend: once")
         return value
 
 

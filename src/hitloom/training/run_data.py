@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,12 +10,15 @@ from typing import Any
 import torch
 
 from hitloom.data.conditions import Conditions
+from hitloom.data.edge_rules import TRUTH_CUT_WARNING
 from hitloom.data.loaders import Transform
 from hitloom.data.store import EventStore
 from hitloom.data.transforms import PhiWedge, event_generator, hard_cut, phi_wedge
 from hitloom.errors import ConfigError
 from hitloom.event import Event
 from hitloom.training.run_config import DataSection
+
+log = logging.getLogger("hitloom")
 
 SPLITS = ("train", "val", "test")
 
@@ -96,12 +100,14 @@ def open_data(config: DataSection) -> RunData:
     """
     if config.store is None:
         raise ConfigError("data.store: no event store is named; mend: give its path, or --set data.store=PATH")
+    if config.oracle_cuts:
+        log.warning(TRUTH_CUT_WARNING)
     store = EventStore(config.store)
     rows = {name: split_rows(store, config, name) for name in ("train", "val")}
     wedge = config.phi_wedge
     return RunData(
-        train=StoredEvents(store, rows["train"], hard_cuts=config.hard_cuts),
-        val=StoredEvents(store, rows["val"], hard_cuts=config.hard_cuts, wedge=wedge, seed=config.split_seed),
+        train=StoredEvents(store, rows["train"], hard_cuts=config.cuts),
+        val=StoredEvents(store, rows["val"], hard_cuts=config.cuts, wedge=wedge, seed=config.split_seed),
         fingerprint=store.fingerprint(),
         transforms=() if wedge is None else (RandomWedge(wedge),),
     )

@@ -71,10 +71,10 @@ def apply_stage(
         split = run.split_ids()
         wanted = {event_id for ids in split.values() for event_id in ids}
         rows = [row for row, event_id in enumerate(source.event_ids) if int(event_id) in wanted]
-        cuts = run.input_config(name).hard_cuts
+        cuts = run.input_config(name).cuts
     else:
         source = EventStore(store)
-        rows, cuts = list(range(len(source))), dict(run.config.data.hard_cuts)
+        rows, cuts = list(range(len(source))), run.config.data.cuts
     records = [*source.provenance.get("stages", []), state.record()]
     provenance = source.provenance | {"stages": records}
     if split is not None:

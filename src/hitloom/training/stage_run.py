@@ -89,6 +89,7 @@ class StagedRun:
             "store": str(self.folder / before / "events"),
             "split": None,
             "hard_cuts": {},
+            "oracle_cuts": {},
             "split_seed": 0,
         }
         return data.model_copy(update=update)
@@ -134,7 +135,7 @@ class StagedRun:
         fixed = {key: value for key, value in spec.config.model_dump().items() if key not in free}
         own = [spec.system, fixed, self.config.training_of(name).model_dump(), self.config.data.seeded]
         if before is None:
-            source: Any = [EventStore(str(self.config.data.store)).fingerprint(), self.config.data.hard_cuts]
+            source: Any = [EventStore(str(self.config.data.store)).fingerprint(), self.config.data.cuts]
         else:
             state = self.finished(before)
             source = [state.inputs, state.checkpoint_fingerprint, state.settings]
