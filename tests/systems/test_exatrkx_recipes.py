@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tracker_toy import rich_event
 
 from hitloom.registry import get_system
 from hitloom.systems.exatrkx import ModuleMapStage
 from hitloom.training.describe import describe
 from hitloom.training.run_config import load_recipe, recipe_names
+from tracker_toy import rich_event
 
 RECIPES = [name for name in recipe_names() if name.startswith("exatrkx")]
 
