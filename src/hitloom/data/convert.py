@@ -26,8 +26,13 @@ def guess_format(source: Path) -> str:
     """
     if is_store(source) or source.suffix == ".parquet":
         return "store"
-    if source.suffix == ".pyg" or (source.is_dir() and next(source.rglob("*.pyg"), None) is not None):
+    if source.suffix == ".pyg" or (source.is_file() and source.name.isdecimal()):
         return "pyg"
+    if source.is_dir():
+        from hitloom.data.pyg_files import event_files
+
+        if event_files(source):
+            return "pyg"
     if not source.exists() and not source.parent.is_dir():
         raise DataError(f"{source}: no such file or folder")
     return "trackml"

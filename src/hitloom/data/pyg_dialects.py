@@ -2,7 +2,8 @@
 
 In the newer dialect keys begin with ``hit_`` (one value per hit), ``track_`` (per truth edge) or ``edge_``. In the
 older one they have no prefix, and what belongs to particles (particle_id, pt) stands once per truth edge.
-Shape letters: N hits, T truth edges, K particles.
+Edges: :mod:`hitloom.data.pyg_edges`; the files of Exa.TrkX: :mod:`hitloom.data.pyg_exa`.
+Shape letters: N hits, E edges, T truth edges, K particles.
 """
 
 from __future__ import annotations
@@ -16,7 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hitloom.errors import DataError
+from hitloom.data.pyg_edges import (
+    NOT_HITS,
+    edge_entries,
+    is_edge_truth,
+    particle_columns,
+    read_edges,
+    truth_edge_entries,
+)
+from hitloom.data.pyg_exa import from_exa, is_exa, to_exa
+from hitloom.errors import DataError, nearest
 from hitloom.event import Event
 from hitloom.result import Result
 
@@ -30,7 +40,10 @@ _PARTICLE = {
     "pdg_id": "object_pdg",
     "charge": "object_charge",
     "q": "object_charge",
+    "eta_particle": "object_eta",
 }
+_VERTEX = ("vx", "vy", "vz")
+_OF_HITS = ("phi", "eta")  # without prefix these are of hits
 _INTEGER_POINT = {
     "module_id": "module",
     "module_index": "module",
@@ -38,7 +51,8 @@ _INTEGER_POINT = {
     "layer_id": "layer",
 }
 _GEV = ("object_pt",)
-_NOT_FEATURES = {"id", "x", "y", "score", "label", "embedding", *_INTEGER_POINT}
+_NOT_FEATURES = {"id", "x", "y", "score", "label", "embedding", "weight", *_INTEGER_POINT}
+DIALECTS = ("prefixed", "plain", "exa")
 
 
 def event_of(values: Mapping[str, Any], *, gev: float, where: str) -> Event:
@@ -57,6 +71,8 @@ def event_of(values: Mapping[str, Any], *, gev: float, where: str) -> Event:
         When an entry is missing, of the wrong length or type.
     """
     values = {key: _tensor(value) for key, value in values.items() if value is not None}
+    if is_exa(values):
+        values = from_exa(values, where)
     hits, num_hits = _hit_entries(values, where)
     event = Event(event_id=_event_id(values, where), source=f"pyg {where.rsplit('/', 1)[-1]}")
     event.pos = _positions(hits, where)
@@ -73,10 +89,9 @@ def event_of(values: Mapping[str, Any], *, gev: float, where: str) -> Event:
         if edges.dim() != 2 or edges.shape[0] != 2:
             raise DataError(f"{where}: track_edges has shape {tuple(edges.shape)}, (2, T) was wanted")
         event.truth_edge_index = _integers(edges, "track_edges", where)
-    if "edge_index" in values:
-        event.edge_index = _integers(values["edge_index"], "edge_index", where)
-        if "edge_y" in values:
-            event.edge_y = values["edge_y"].to(torch.float32)
+    if "weight" in hits:
+        event.point_weight = hits["weight"].to(torch.float32)
+    read_edges(event, values, where)
     _add_particles(event, values, hits, gev, where)
     config = values.get("config")
     event.provenance = json.dumps({"reader": "pyg", "config": config}, default=str)
@@ -103,11 +118,17 @@ def _hit_entries(values: Mapping[str, Any], where: str) -> tuple[dict[str, Tenso
             if not per_hit:
                 raise DataError(f"{where}: '{key}' must have one value for each of the {num_hits} hits")
             hits[key.removeprefix("hit_")] = value
-        elif not prefixed and per_hit and not key.startswith(("track_", "edge_")):
+        elif not prefixed and per_hit and not _of_edges(key, values, num_hits):
             hits[key.removeprefix("hit_")] = value
     if not prefixed:
         _drop_truth_entries(values, hits)
     return hits, num_hits
+
+
+def _of_edges(key: str, values: Mapping[str, Any], num_hits: int) -> bool:
+    """Whether an entry of the old dialect belongs to edges, even where there are as many edges as hits."""
+    truth_of_edges = key == "y" and "edge_index" in values and is_edge_truth(values["y"], num_hits)
+    return truth_of_edges or key.startswith(("track_", "edge_")) or key in NOT_HITS
 
 
 def _drop_truth_entries(values: Mapping[str, Any], hits: dict[str, Tensor]) -> None:
@@ -118,8 +139,9 @@ def _drop_truth_entries(values: Mapping[str, Any], hits: dict[str, Tensor]) -> N
     ids = hits.get("particle_id")
     if ids is not None and bool((ids[edges[0]] == ids[edges[1]]).all()):
         return
-    for name in ("particle_id", *_PARTICLE, "radius", "primary", "vx", "vy", "vz"):
-        hits.pop(name, None)
+    for name in ("particle_id", *_PARTICLE, "radius", "primary", *_VERTEX):
+        if name not in _OF_HITS:
+            hits.pop(name, None)
 
 
 def _is_feature(name: str, value: Tensor) -> bool:
@@ -129,7 +151,7 @@ def _is_feature(name: str, value: Tensor) -> bool:
 
 
 def _positions(hits: Mapping[str, Tensor], where: str) -> Tensor:
-    if {"x", "y", "z"} <= set(hits):
+    if {"x", "y", "z"} <= set(hits) and all(hits[name].dim() == 1 for name in "xyz"):
         return torch.stack([hits[name].to(torch.float32) for name in "xyz"], dim=1)
     if {"r", "phi", "z"} <= set(hits):
         r, phi, z = (hits[name].double() for name in ("r", "phi", "z"))
@@ -160,13 +182,16 @@ def _add_particles(event: Event, values: Mapping[str, Any], hits: Mapping[str, T
         particle = _integers(hits["particle_id"], "particle_id", where)
         rows = torch.arange(event.num_points)
         columns = {key.removeprefix("particle_"): value for key, value in hits.items() if key.startswith("particle_")}
-    elif isinstance(values.get("particle_id"), Tensor) and "truth_edge_index" in event:
-        per_edge = _integers(values["particle_id"], "particle_id", where)
+        for key in (*_PARTICLE, *_VERTEX):
+            if key in hits and key not in _OF_HITS:
+                columns.setdefault(key, hits[key])
+    elif (own_id := _first(values, "track_particle_id", "particle_id")) is not None and "truth_edge_index" in event:
+        per_edge = _integers(own_id, "particle_id", where)
         num_edges = event.truth_edge_index.shape[1]
         if per_edge.shape != (num_edges,):
             raise DataError(f"{where}: particle_id has {tuple(per_edge.shape)} values, one per truth edge was wanted")
-        for key in _PARTICLE:
-            value = values.get(key)
+        for key in (*_PARTICLE, *_VERTEX):
+            value = _first(values, f"track_particle_{key}", *(() if key in _OF_HITS else (key,)))
             if isinstance(value, Tensor) and value.shape == (num_edges,):
                 columns[key] = value.repeat(2)
         particle, rows = per_edge.repeat(2), event.truth_edge_index.reshape(-1)
@@ -193,72 +218,92 @@ def _add_particles(event: Event, values: Mapping[str, Any], hits: Mapping[str, T
             event[field] = column.round().to(torch.int64)
         else:
             event[field] = (column.double() * (gev if field in _GEV else 1.0)).to(torch.float32)
+    if set(_VERTEX) <= set(columns):
+        event.object_vertex = torch.stack([columns[name][first].to(torch.float32) for name in _VERTEX], dim=1)
     if "object_num_points" not in event:
         event.object_num_points = torch.bincount(index[index >= 0], minlength=len(ids))
 
 
-def data_entries(event: Event, result: Result | None = None) -> dict[str, Any]:
-    """Return the entries of a file in the prefixed dialect, GeV and mm; with a result also what inference adds.
+def _first(values: Mapping[str, Any], *names: str) -> Tensor | None:
+    """Return the first of these entries that is a tensor."""
+    return next((values[name] for name in names if isinstance(values.get(name), Tensor)), None)
+
+
+def data_entries(event: Event, result: Result | None = None, *, dialect: str = "prefixed") -> dict[str, Any]:
+    """Return the entries of a file, GeV and mm; with a result also what inference adds.
+
+    Parameters
+    ----------
+    dialect : str
+        ``prefixed``, ``plain`` (no prefixes; particles once per truth edge, so that particles without one are lost)
+        or ``exa`` (the feature store of Exa.TrkX).
 
     Raises
     ------
     DataError
-        When the event has no ``event_id``.
+        When the event has no ``event_id``, or lacks what the dialect needs.
     """
     if "event_id" not in event:
         raise DataError(f"{event.describe()}: 'event_id' is missing; every exported event needs one")
+    if dialect not in DIALECTS:
+        raise DataError(f"unknown dialect '{dialect}'.{nearest(dialect, DIALECTS)}")
+    if dialect == "exa":
+        return to_exa(event)
     entries: dict[str, Any] = {
         "hit_id": event.point_id if "point_id" in event else torch.arange(event.num_points),
         **{f"hit_{name}": event.pos[:, place].clone() for place, name in enumerate("xyz")},
     }
     for place, name in enumerate(event.column_names() if "x" in event else ()):
         entries.setdefault(f"hit_{name}", event.x[:, place].clone())
-    for name, field in (("module_id", "module"), ("volume_id", "volume"), ("layer_id", "layer")):
+    for name, field in (
+        ("module_id", "module"), ("volume_id", "volume"), ("layer_id", "layer"), ("weight", "point_weight"),
+    ):  # fmt: skip
         if field in event:
             entries[f"hit_{name}"] = event[field]
-    if event.has_truth and "object_id" in event:
-        entries |= _truth_entries(event)
-    if "edge_index" in event:
-        entries["edge_index"] = event.edge_index
-        if "edge_y" in event:
-            entries["edge_y"] = event.edge_y
-    entries |= {"event_id": f"{int(event.event_id):09d}", "config": [event.provenance_dict()]}
+    entries |= {f"hit_particle_{name}": values for name, values in particle_columns(event).items()}
+    entries |= truth_edge_entries(event) | edge_entries(event)
+    entries |= {"event_id": f"{int(event.event_id):09d}", "config": _config(event)}
     if result is not None:
         entries |= {"hit_label": result.labels}
         entries |= {"hit_embedding": result.embedding} if result.embedding is not None else {}
         entries |= {"hit_score": result.point_score.reshape(-1, 1)} if result.point_score is not None else {}
         entries |= {name: float(seconds) for name, seconds in result.timing.items()}
-    return entries
+    return entries if dialect == "prefixed" else _without_prefixes(entries)
 
 
-def _truth_entries(event: Event) -> dict[str, Tensor]:
-    def spread(values: Tensor, noise: float) -> Tensor:
-        return torch.cat([values, values.new_full((1,), noise)])[event.object_index]
+def _config(event: Event) -> list[Any]:
+    """Return the settings of all stages that made the event, oldest first."""
+    own = event.provenance_dict()
+    before = own.pop("config", None)
+    return [*(before if isinstance(before, list) else []), own]
 
-    entries = {"hit_particle_id": spread(event.object_id, 0)}
-    for name, field, noise in (
-        ("pt", "object_pt", float("nan")),
-        ("eta", "object_eta", float("nan")),
-        ("nhits", "object_num_points", -1),
-        ("pdgId", "object_pdg", 0),
-    ):
-        if field in event:
-            entries[f"hit_particle_{name}"] = spread(event[field], noise)
-    if "truth_edge_index" in event:
-        entries["track_edges"] = event.truth_edge_index
-        start = event.truth_edge_index[0]
-        for name in ("id", "pt"):
-            if f"hit_particle_{name}" in entries:
-                entries[f"track_particle_{name}"] = entries[f"hit_particle_{name}"][start]
-    return entries
+
+_PLAIN = {"edge_y": "y", "track_to_edge_map": "truth_map", "track_redundant_split_edges": "redundant_split_edges",
+          "hit_label": "labels", "track_particle_eta": "eta_particle", "track_particle_id": "particle_id"}  # fmt: skip
+_KEPT = ("hit_id", "edge_index", "track_edges", "event_id", "config")
+
+
+def _without_prefixes(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entries in the older dialect; hits give r, phi, z, since ``y`` is the truth of edges there."""
+    x, y, z = (entries[f"hit_{name}"].double() for name in "xyz")
+    plain: dict[str, Any] = {"r": torch.hypot(x, y), "phi": torch.atan2(y, x), "z": z}
+    for name, value in entries.items():
+        if name in _KEPT:
+            plain[name] = value
+        elif name in _PLAIN:
+            plain[_PLAIN[name]] = value
+        elif not name.startswith("hit_particle_") and name not in ("hit_x", "hit_y"):
+            plain.setdefault(name.removeprefix("track_particle_").removeprefix("hit_").removeprefix("edge_"), value)
+    return plain
 
 
 def result_of(values: Mapping[str, Any], *, where: str) -> Result | None:
     """Return what inference wrote into a file, None when it holds no labels."""
     values = {key: _tensor(value) for key, value in values.items()}
-    if not isinstance(values.get("hit_label"), Tensor):
+    found = _first(values, "hit_label", "hit_track_labels", "edge_track_labels", "labels")
+    if found is None:
         return None
-    labels: Tensor = values["hit_label"].to(torch.int64)
+    labels: Tensor = found.to(torch.int64)
     score = values.get("hit_score")
     return Result(
         event_id=_event_id(values, where),

@@ -1,5 +1,7 @@
-"""EggNet and acorn event files: one ``torch_geometric`` object per ``.pyg`` file, in trainset, valset, testset.
+"""EggNet, acorn and Exa.TrkX event files: one ``torch_geometric`` object per file, one folder per split.
 
+EggNet and acorn: ``.pyg`` files in trainset, valset, testset. Exa.TrkX: files named by the event id, without suffix, in
+train, val, test or in one folder.
 Files are only ever loaded with ``weights_only=True`` and a short list of allowed classes: a file that needs anything
 else is refused and never unpickled.
 """
@@ -29,6 +31,7 @@ from hitloom.result import Result
 from hitloom.units import factor
 
 FOLDERS = {"train": "trainset", "val": "valset", "test": "testset"}
+_SPLIT_OF = {folder: name for name, folder in FOLDERS.items()} | {name: name for name in SPLITS}
 
 
 def _allowed() -> list[Any]:
@@ -86,17 +89,23 @@ def find_pyg(source: str | Path, split: str | None = None) -> list[tuple[Path, s
         check_split_name(split)
     if source.is_file():
         return [(source, None)]
-    by_folder = {folder: name for name, folder in FOLDERS.items()}
     found = []
-    for path in sorted(source.rglob("*.pyg")):
+    for path in event_files(source):
         top = path.relative_to(source).parts[0]
-        own = by_folder.get(top) if len(path.relative_to(source).parts) > 1 else None
+        own = _SPLIT_OF.get(top) if len(path.relative_to(source).parts) > 1 else None
         if split is None or own == split:
             found.append((path, own))
     if not found:
         where = f"{source}/{FOLDERS[split]}" if split else str(source)
-        raise DataError(f"{where}: no .pyg file there; an event folder of EggNet or acorn was wanted")
+        raise DataError(f"{where}: no .pyg file there; an event folder of EggNet, acorn or Exa.TrkX was wanted")
     return found
+
+
+def event_files(folder: Path) -> list[Path]:
+    """Return the ``.pyg`` files below a folder, sorted by path; where there is none, the files named by a number."""
+    if found := sorted(folder.rglob("*.pyg")):
+        return found
+    return sorted(path for path in folder.rglob("*") if path.name.isdecimal() and path.is_file())
 
 
 def read_pyg(
@@ -140,11 +149,15 @@ def write_pyg(
     *,
     split_of: Mapping[int, str] | Callable[[int], str] | None = None,
     overwrite: bool = False,
+    dialect: str = "prefixed",
 ) -> dict[str, int]:
-    """Write each event into ``<folder>/{trainset,valset,testset}`` in the prefixed dialect; return counts by split.
+    """Write each event into ``<folder>/{trainset,valset,testset}``; return counts by split.
 
     Parameters
     ----------
+    dialect : str
+        ``prefixed``, ``plain`` or ``exa``, see :func:`hitloom.data.pyg_dialects.data_entries`; ``exa`` has the folders
+        train, val, test.
     split_of : mapping, callable or None
         Split of an event id ("" = left out); None = 80/10/10 by the hash of the id.
 
@@ -159,7 +172,8 @@ def write_pyg(
     part = temporary_name(folder)
     counts = dict.fromkeys(SPLITS, 0)
     try:
-        for name in FOLDERS.values():
+        folders = dict(zip(SPLITS, SPLITS, strict=True)) if dialect == "exa" else FOLDERS
+        for name in folders.values():
             (part / name).mkdir(parents=True)
         for event in events:
             event_id = int(event.event_id)
@@ -170,10 +184,11 @@ def write_pyg(
             if not split:
                 continue
             check_split_name(split)
-            path = part / FOLDERS[split] / f"event{event_id:09d}.pyg"
+            name = str(event_id) if dialect == "exa" else f"event{event_id:09d}.pyg"
+            path = part / folders[split] / name
             if path.exists():
                 raise DataError(f"{folder}: event id {event_id} came twice")
-            torch.save(Data.from_dict(data_entries(event)), path)
+            torch.save(Data.from_dict(data_entries(event, dialect=dialect)), path)
             counts[split] += 1
         if not sum(counts.values()):
             raise DataError(f"{folder}: no event to write (none is in train, val or test)")
@@ -184,6 +199,7 @@ def write_pyg(
 
 
 def _is_pyg_folder(path: Path) -> bool:
-    if not path.is_dir() or not {entry.name for entry in path.iterdir()} <= set(FOLDERS.values()):
+    if not path.is_dir() or not {entry.name for entry in path.iterdir()} <= set(_SPLIT_OF):
         return False
-    return all(entry.suffix == ".pyg" for folder in path.iterdir() for entry in folder.iterdir())
+    files = [entry for folder in path.iterdir() for entry in folder.iterdir()]
+    return all(entry.suffix == ".pyg" or entry.name.isdecimal() for entry in files)
