@@ -15,7 +15,7 @@ from hitloom.errors import DataError
 
 
 def _check(values: Tensor, index: Tensor) -> None:
-    if index.ndim != 1 or values.ndim < 1 or len(values) != len(index) or index.is_floating_point():
+    if index.ndim != 1 or values.ndim < 1 or values.shape[0] != index.shape[0] or index.is_floating_point():
         raise DataError(
             f"index: came as {index.dtype} {tuple(index.shape)} for values {tuple(values.shape)}, "
             "wanted one integer per row of values; mend: index of shape (E,)"
