@@ -40,7 +40,7 @@ def _root(
 
 def build_app() -> typer.Typer:
     """Return the application with every verb; nothing heavy is imported."""
-    from hitloom.cli import config, evaluate, export, infer, info, simulate, train
+    from hitloom.cli import ceilings, config, evaluate, export, infer, info, simulate, train
 
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(_root)
@@ -49,6 +49,7 @@ def build_app() -> typer.Typer:
     app.command("eval")(evaluate.evaluate)
     app.command("export")(export.export)
     app.command("display")(evaluate.display)
+    app.command("ceilings")(ceilings.ceilings)
     app.command("info")(info.info)
     app.add_typer(simulate.app, name="simulate")
     app.add_typer(config.app, name="config")
