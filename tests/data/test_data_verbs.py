@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from data_toy import same_event, toy_event
 from typer.testing import CliRunner
 
 from hitloom.cli.data import app
+from hitloom.data.module_map import ModuleMap
 from hitloom.data.pyg_files import write_pyg
 from hitloom.data.store import EventStore, EventWriter
-from hitloom.errors import DataError
+from hitloom.errors import ConfigError, DataError
 
 
 def run(*arguments):
@@ -124,3 +126,29 @@ def test_limits(tmp_path, store):
     run("convert", store, tmp_path / "csv", "--to", "trackml", "--skip", 2, "--limit", 3)
     run("convert", tmp_path / "csv", tmp_path / "some", "--limit", 2, "--subset", "barrel")
     assert EventStore(tmp_path / "some").event_ids.tolist() == [2, 3]
+
+
+def test_a_module_map_from_a_store(store, tmp_path):
+    text = run("module-map", store, tmp_path / "map.txt", "--split", "all", "--conditions", "{object_pt: [0.5, .inf]}")
+    learned = ModuleMap.read(tmp_path / "map.txt")
+    assert f"map.txt: {learned.num_rows} triplets" in text
+    events = list(EventStore(store))
+    assert learned.num_rows == ModuleMap.fit(events, conditions={"object_pt": [0.5, math.inf]}).num_rows
+    with pytest.raises(DataError, match="already exists"):
+        run("module-map", store, tmp_path / "map.txt")
+    with pytest.raises(ConfigError, match="a mapping was wanted"):
+        run("module-map", store, tmp_path / "other.txt", "--conditions", "[1, 2]")
+    run("module-map", store, tmp_path / "map.txt", "--limit", "1", "--overwrite")
+    assert ModuleMap.read(tmp_path / "map.txt").num_rows < learned.num_rows
+
+
+def test_dialects_of_pyg_files(store, tmp_path):
+    run("convert", store, tmp_path / "exa", "--to", "pyg", "--dialect", "exa")
+    assert sorted(path.name for path in (tmp_path / "exa").iterdir()) == ["test", "train", "val"]
+    run("convert", tmp_path / "exa", tmp_path / "again")
+
+    def train(path):
+        opened = EventStore(path)
+        return {int(opened.event_ids[row]) for row in opened.indices("train")}
+
+    assert train(tmp_path / "again") == train(store)

@@ -1,4 +1,4 @@
-"""``hitloom data``: convert, inspect and split events."""
+"""``hitloom data``: convert, inspect and split events, learn a module map from them."""
 
 from __future__ import annotations
 
@@ -38,6 +38,23 @@ class Subset(StrEnum):
     barrel = "barrel"
 
 
+class Dialect(StrEnum):
+    """Names in PyG files."""
+
+    prefixed = "prefixed"
+    plain = "plain"
+    exa = "exa"
+
+
+class Split(StrEnum):
+    """Events of a store."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+    all = "all"
+
+
 @app.callback()
 def _group() -> None:
     """Convert, inspect and split events."""
@@ -58,10 +75,13 @@ def convert(
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
     subset: Annotated[Subset, typer.Option(help="Part of the TrackML detector.")] = Subset.all,
     unit: Annotated[str, typer.Option(help="Unit of momenta in .pyg files: GeV, or MeV (ITk).")] = "GeV",
+    dialect: Annotated[
+        Dialect, typer.Option(help="Names in .pyg files that are written; exa: Exa.TrkX's feature store.")
+    ] = Dialect.prefixed,
     extra_features: Annotated[bool, typer.Option("--extra-features", help="Add signed and safe features.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier conversion wrote.")] = False,
 ) -> None:
-    """Convert TrackML CSV or EggNet .pyg files into an event store, or a store into one of them (--to)."""
+    """Convert TrackML CSV or files of EggNet, acorn or Exa.TrkX into an event store, or a store into them (--to)."""
     from hitloom.data.convert import convert as run
 
     number = run(
@@ -74,6 +94,7 @@ def convert(
         limit=limit,
         subset=subset.value,
         unit=unit,
+        dialect=dialect.value,
         extra_features=extra_features,
         overwrite=overwrite,
         tick=_progress,
@@ -126,6 +147,42 @@ def split(
     rest = len(opened) - sum(numbers.values())
     parts = [f"{name} {number}" for name, number in numbers.items()] + ([f"unused {rest}"] if rest else [])
     typer.echo(f"{store}: {', '.join(parts)} (seed {seed})")
+
+
+@app.command("module-map")
+def module_map(
+    store: Annotated[Path, typer.Argument(help="Event store with truth.")],
+    output: Annotated[Path, typer.Argument(help="Text file of 24 columns to write.")],
+    chosen: Annotated[Split, typer.Option("--split", help="Events to learn from.")] = Split.train,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
+    conditions: Annotated[
+        str, typer.Option(help="Particles that count, for example '{object_pt: [1, .inf]}'.")
+    ] = "{object_pt: [1, .inf]}",
+    definition: Annotated[str, typer.Option(help="Truth edges: modulewise, modulewise-first, stored.")] = "modulewise",
+    min_occurrence: Annotated[int, typer.Option(min=1, help="Leave out rows seen less often.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Learn from true tracks which modules follow each other, and write the module map as text."""
+    from hitloom.config import parse_yaml
+    from hitloom.data.module_map import ModuleMap
+    from hitloom.data.store import EventStore
+    from hitloom.errors import ConfigError, DataError
+
+    wanted = parse_yaml(conditions, where="--conditions")
+    if not isinstance(wanted, dict):
+        raise ConfigError(f"--conditions {conditions!r}: a mapping was wanted, for example '{{object_pt: [1, .inf]}}'")
+    if output.exists() and not overwrite:
+        raise DataError(f"{output}: already exists; mend: another path, or --overwrite")
+    opened = EventStore(store)
+    rows = list(range(len(opened))) if chosen is Split.all else opened.indices(chosen.value)
+    rows = rows[:limit] if limit is not None else rows
+    events = _progress((opened[row] for row in rows), len(rows))
+    learned = ModuleMap.fit(events, conditions=wanted, definition=definition, min_occurrence=min_occurrence)
+    learned.write(output)
+    typer.echo(
+        f"{output}: {learned.num_rows} triplets and {learned.num_doublets} pairs of {learned.modules.size} modules, "
+        f"from {len(rows)} events ({chosen.value})"
+    )
 
 
 def _progress(events: Iterable[Any], total: int | None) -> Iterator[Any]:

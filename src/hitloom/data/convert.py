@@ -49,6 +49,7 @@ def convert(
     limit: int | None = None,
     subset: Any = "all",
     unit: str = "GeV",
+    dialect: str = "prefixed",
     extra_features: bool = False,
     overwrite: bool = False,
     tick: Tick | None = None,
@@ -67,6 +68,8 @@ def convert(
         For TrackML, see :func:`hitloom.data.trackml_read.read_trackml`.
     unit : str
         Unit of momenta in ``.pyg`` files, GeV or MeV.
+    dialect : str
+        Names in ``.pyg`` files that are written, see :func:`hitloom.data.pyg_files.write_pyg`.
     tick : callable or None
         ``tick(events, total)`` wraps the iterator, to show progress.
 
@@ -93,7 +96,7 @@ def convert(
     from hitloom.data.pyg_files import write_pyg
 
     split_of = None if splits is None else {event_id: name for name, ids in splits.items() for event_id in ids}
-    return sum(write_pyg(watched, target, split_of=split_of, overwrite=overwrite).values())
+    return sum(write_pyg(watched, target, split_of=split_of, overwrite=overwrite, dialect=dialect).values())
 
 
 def _open(
