@@ -24,7 +24,7 @@ def num_edge_inputs(config: EdgeInputs) -> int:
 def geometry_of(pos: Tensor, edge_index: Tensor) -> Tensor:
     """Return the six geometric features (E, 6) of edges between positions (N, 3) in mm, inner point first."""
     x, y, z = pos.float().unbind(1)
-    r = torch.hypot(x, y)
+    r = (x.square() + y.square()).sqrt()  # ONNX has no hypot
     eta = torch.asinh(z / r.clamp(min=1e-6))
     return edge_features(r, torch.atan2(y, x), z, eta, edge_index)
 
