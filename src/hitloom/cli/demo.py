@@ -35,3 +35,26 @@ def eggnet(
 
     sizes = DemoSizes.tiny() if tiny else DemoSizes(num_test=num_test)
     run_eggnet_demo(output, seed=seed, pileup=pileup, sizes=sizes, from_scratch=from_scratch, say=typer.echo)
+
+
+@app.command()
+def exatrkx(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the demo; replaced when it exists.")] = Path(
+        "runs/demo/exatrkx"
+    ),
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the held-out events.")] = 2026,
+    pileup: Annotated[float, typer.Option("--pileup", min=0, help="Mean number of pile-up collisions.")] = 5.0,
+    num_test: Annotated[int, typer.Option("--events", min=1, help="Held-out events.")] = 24,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Train new weights instead of starting from the shipped ones.")
+    ] = False,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="Smallest sizes: shows that all runs, not that it is good.")
+    ] = False,
+) -> None:
+    """Find tracks stage by stage, with graphs, a filter and a graph network: beside EggNet and a Kalman filter."""
+    from hitloom.cli.demo_exatrkx import run_exatrkx_demo
+    from hitloom.cli.demo_run import DemoSizes
+
+    sizes = DemoSizes.tiny() if tiny else DemoSizes(num_test=num_test, max_epochs=1, scratch_epochs=4)
+    run_exatrkx_demo(output, seed=seed, pileup=pileup, sizes=sizes, from_scratch=from_scratch, say=typer.echo)

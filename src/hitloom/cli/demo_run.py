@@ -61,14 +61,14 @@ def run_eggnet_demo(
     from hitloom.training.checkpoint import shipped_weights
 
     begin = time.perf_counter()
-    _clear(folder)
+    clear(folder)
     num_processes = max(1, min(os.cpu_count() or 1, 8))
     fine_tune = not from_scratch and RECIPE in shipped_weights()
-    step = _Steps(5, say, begin)
+    step = Steps(5, say, begin)
 
     step(f"simulating {sizes.num_test} held-out events: Pythia 8 ttbar at 13 TeV, pile-up {pileup:g}, all pt, noise on")
     events = folder / "events"
-    _simulate(events, num_events=sizes.num_test, seed=seed, pileup=pileup, num_processes=num_processes)
+    simulate(events, num_events=sizes.num_test, seed=seed, pileup=pileup, num_processes=num_processes)
 
     num_train = sizes.num_train if fine_tune else sizes.scratch_train
     if fine_tune:
@@ -76,7 +76,7 @@ def run_eggnet_demo(
     else:
         step(f"training '{RECIPE}' from scratch on {num_train} events")
     store = folder / "training" / "events"
-    _simulate(
+    simulate(
         store, num_events=num_train + sizes.num_val, seed=seed + SEED_OF_TRAINING, pileup=pileup,
         num_processes=num_processes,
     )  # fmt: skip
@@ -90,7 +90,7 @@ def run_eggnet_demo(
         say("  " + line)
 
     step("running the classical baselines: ACTS seeding + CKF, and DBSCAN on helix coordinates")
-    _baselines(folder / "baselines", events)
+    run_baselines(folder / "baselines", events)
 
     step("evaluating all of them with the same code")
     metrics = _evaluate(folder, events, checkpoint)
@@ -103,7 +103,7 @@ def run_eggnet_demo(
     return metrics
 
 
-class _Steps:
+class Steps:
     """Says the number, the time and the name of each step."""
 
     def __init__(self, total: int, say: Callable[[str], Any], begin: float) -> None:
@@ -114,7 +114,7 @@ class _Steps:
         self.say(f"[{self.done}/{self.total}] {time.perf_counter() - self.begin:4.0f} s  {text}")
 
 
-def _clear(folder: Path) -> None:
+def clear(folder: Path) -> None:
     """Make ``folder`` empty; refuse when it holds something that no demo wrote."""
     if folder.exists() and any(folder.iterdir()) and not (folder / MARKER).exists():
         raise HitloomError(f"{folder}: holds files that no demo wrote; mend: another --output")
@@ -124,7 +124,7 @@ def _clear(folder: Path) -> None:
     (folder / MARKER).write_text("Written by 'hitloom demo'; the next demo replaces this folder.\n")
 
 
-def _simulate(path: Path, *, num_events: int, seed: int, pileup: float, num_processes: int) -> None:
+def simulate(path: Path, *, num_events: int, seed: int, pileup: float, num_processes: int) -> None:
     from hitloom.simulate.store import simulate_to_store
     from hitloom.simulate.tracker import TrackerConfig
 
@@ -156,7 +156,7 @@ def _train(folder: Path, store: Path, num_train: int, sizes: DemoSizes, *, fine_
     return chosen
 
 
-def _baselines(folder: Path, events: Path) -> None:
+def run_baselines(folder: Path, events: Path) -> None:
     """Write the results of each classical finder as a results folder of its own."""
     from hitloom.baselines.ckf import run_ckf
     from hitloom.baselines.helix_dbscan import run_helix_dbscan

@@ -101,4 +101,5 @@ def export_signature(system: EggNet) -> ExportSignature:
         output_names=tuple(outputs),
         example=example,
         dynamic_axes={name: {0: "num_points"} for name in ("features", *outputs)},
+        min_agreement=0.99,
     )

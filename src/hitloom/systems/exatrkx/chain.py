@@ -140,10 +140,12 @@ class ExaTrkX(StagedSystem):
         return Loss(parts=parts, weights=weights, counts=counts)
 
     def reconstruct(self, scores: Scores, event: Event) -> Result:
-        """Turn the edges of ONE event into tracks."""
+        """Turn the edges of ONE event into tracks.
+
+        The embedding is not part of the result: it is a step on the way, not what the tracks are grouped by.
+        """
         result = self.gnn.reconstruct(Scores(edge_index=scores.edge_index, edge_score=scores.edge_score), event)
-        embedding = None if scores.embedding is None else scores.embedding.detach().float().cpu()
-        return replace(result, embedding=embedding, timing=scores.timing | result.timing)
+        return replace(result, timing=scores.timing | result.timing)
 
     def validation_counts(self, scores: Scores, event: Event) -> dict[str, float]:
         """Count the edges of the graph network's stage."""

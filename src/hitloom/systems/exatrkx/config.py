@@ -59,12 +59,14 @@ class GraphConfig(Config):
     """Edges between points whose embeddings lie within ``radius``, at most ``max_neighbours`` nearest of each.
 
     ``target_efficiency``: choose the radius on validation events so that this share of signal edges lies within it
-    (at most ``max_radius``); None = keep ``radius``. ``forbid_same_module``: no edge within a module.
+    (at most ``max_radius``), counting particles that fulfil ``target_conditions``; None = keep ``radius``.
+    ``forbid_same_module``: no edge within a module.
     """
 
     radius: float = Field(default=0.1, gt=0)
     max_neighbours: int = Field(default=100, ge=1)
     target_efficiency: float | None = Field(default=None, gt=0, lt=1)
+    target_conditions: dict[str, Any] = Field(default_factory=dict)
     max_radius: float = Field(default=0.5, gt=0)
     forbid_same_module: bool = False
 
@@ -120,7 +122,8 @@ class FilterConfig(Config):
 
     ``shape``: ``plain`` layers of one width, ``pyramid`` halves the width from layer to layer, ``vanilla`` has no
     activation after the first layer and one normalisation for all. ``cut``: edges scored above it survive;
-    ``target_efficiency`` chooses it on validation events so that this share of the graph's signal edges survives.
+    ``target_efficiency`` chooses it on validation events so that this share of the graph's signal edges survives,
+    counting particles that fulfil ``target_conditions``.
     """
 
     inputs: PointInputs = QUICKSTART_INPUTS
@@ -136,6 +139,7 @@ class FilterConfig(Config):
     balance: Literal["proportional", "equal"] = "proportional"
     cut: float = Field(default=0.15, ge=0, lt=1)
     target_efficiency: float | None = Field(default=None, gt=0, lt=1)
+    target_conditions: dict[str, Any] = Field(default_factory=dict)
     chunk_edges: int = Field(default=200_000, ge=1)
     truth: TruthConfig = TruthConfig()
 
@@ -183,9 +187,9 @@ class ModuleMapConfig(Config):
 
     ``method``: bounds are the smallest and largest value seen (``minmax``), mean +- ``threshold_factor`` rms
     (``meanrms``), or that above ``occurrence_threshold`` occurrences and the former below (``hybrid``). ``tolerance``
-    moves bounds outwards by a share of themselves. ``doublets_only``: a map of pairs of modules, not of triplets: wider,
-    and complete after fewer events. ``conditions``: particles that the map is learned from. ``sizes``:
-    the tensors of the learned map, written by the training.
+    moves bounds outwards by a share of themselves. ``doublets_only``: a map of pairs of modules, not of triplets:
+    wider, and complete after fewer events. ``conditions``: particles that the map is learned from. ``sizes``: the
+    tensors of the learned map, written by the training.
     """
 
     method: Literal["minmax", "meanrms", "hybrid"] = "minmax"

@@ -25,7 +25,7 @@ from hitloom.systems.base import ExportSignature, Needs, point_ids
 from hitloom.systems.exatrkx.config import EmbeddingConfig
 from hitloom.systems.exatrkx.graph import BuiltGraph, build_graph
 from hitloom.systems.exatrkx.pairs import query_points, training_pairs
-from hitloom.systems.exatrkx.truth import TRUTH_FIELDS, signal_edges, truth_of
+from hitloom.systems.exatrkx.truth import TRUTH_FIELDS, signal_edges, target_mask
 from hitloom.systems.staged import Stage, event_number
 
 log = logging.getLogger("hitloom")
@@ -135,14 +135,13 @@ class MetricLearning(Stage):
         return self.with_edges(event, graph.edge_index.cpu())
 
     def validation_counts(self, scores: Scores, event: Event) -> dict[str, float]:
-        """Count signal edges and pairs within the radius, and at the radius that holds 98 % of the signal edges.
+        """Count target edges and pairs within the radius, and at the radius that holds 98 % of the target edges.
 
         Pairs are counted for up to 512 points as centres, and scaled to all.
         """
         assert scores.embedding is not None
         z = scores.embedding.float()
-        signal, _ = signal_edges(event, self.config.truth)
-        distance = squared_distance(z, signal).sqrt()
+        distance = squared_distance(z, self.target_edges(event)).sqrt()
         step = max(1, len(z) // _VALIDATION_QUERIES)
         rows = torch.arange(0, len(z), step, device=z.device)
         square = torch.cdist(z[rows], z)
@@ -168,13 +167,12 @@ class MetricLearning(Stage):
         }
 
     def calibrate(self, events: Iterable[Event]) -> dict[str, Any]:
-        """Return the radius that holds ``graph.target_efficiency`` of the signal edges, and what it costs."""
+        """Return the radius that holds ``graph.target_efficiency`` of the target edges."""
         settings = self.config.graph
         distances = []
         for event in events:
             with torch.no_grad():
-                signal, _ = signal_edges(event, self.config.truth)
-                distances.append(squared_distance(self.reconstructed(event), signal).sqrt())
+                distances.append(squared_distance(self.reconstructed(event), self.target_edges(event)).sqrt())
         pooled = torch.cat(distances) if distances else torch.zeros(0)
         if settings.target_efficiency is None or not len(pooled):
             return {}
@@ -188,24 +186,16 @@ class MetricLearning(Stage):
             )
         return {"graph": {"radius": radius}}
 
+    def target_edges(self, event: Event) -> Tensor:
+        """Return the signal edges (2, T) of particles that fulfil ``graph.target_conditions``."""
+        signal, _ = signal_edges(event, self.config.truth)
+        return signal[:, target_mask(signal, event, self.config.graph.target_conditions)]
+
     def reconstructed(self, event: Event) -> Tensor:
         """Return the embedding (N, D) of an event."""
         embedding = self(event).embedding
         assert embedding is not None
         return embedding
-
-    def quality(self, event: Event) -> dict[str, float]:
-        """Return counts of the graph of one event: ``signal``, ``found``, ``edges``, ``saturated``."""
-        with torch.no_grad():
-            graph = self.build(self(event), event)
-        signal, _ = signal_edges(event, self.config.truth)
-        found = truth_of(graph.edge_index, event, self.config.truth).signal
-        return {
-            "signal": float(signal.shape[1]),
-            "found": float(found.sum()),
-            "edges": float(graph.edge_index.shape[1]),
-            "saturated": graph.saturated,
-        }
 
     def export_signature(self) -> ExportSignature:
         from hitloom.systems.exatrkx.exportable import embedding_signature

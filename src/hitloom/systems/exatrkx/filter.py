@@ -22,7 +22,7 @@ from hitloom.systems.base import ExportSignature, Needs, point_ids
 from hitloom.systems.exatrkx.config import FilterConfig, SamplingConfig
 from hitloom.systems.exatrkx.edge_inputs import check_graph, edge_inputs, num_edge_inputs
 from hitloom.systems.exatrkx.networks import make_filter
-from hitloom.systems.exatrkx.truth import TRUTH_FIELDS, EdgeTruth, truth_of
+from hitloom.systems.exatrkx.truth import TRUTH_FIELDS, EdgeTruth, target_mask, truth_of
 from hitloom.systems.staged import Stage, event_number
 
 
@@ -35,7 +35,7 @@ class EdgeFilter(Stage):
     """
 
     name: ClassVar[str] = "exatrkx-filter"
-    free_settings: ClassVar[tuple[str, ...]] = ("cut", "target_efficiency", "chunk_edges")
+    free_settings: ClassVar[tuple[str, ...]] = ("cut", "target_efficiency", "target_conditions", "chunk_edges")
     Config: ClassVar[type[FilterConfig]] = FilterConfig  # type: ignore[assignment]
     config: FilterConfig
     validates_partition: ClassVar[bool] = False
@@ -128,7 +128,7 @@ class EdgeFilter(Stage):
     def validation_counts(self, scores: Scores, event: Event) -> dict[str, float]:
         """Count signal and all edges above the cut, and above the cut that keeps 99 % of the signal."""
         edges, logit = scores.scored_edges()
-        signal = truth_of(edges, event, self.config.truth).signal
+        signal = self.targets(edges, event)
         probability = logit.sigmoid()
         at = float(probability[signal].quantile(0.01)) if bool(signal.any()) else 0.0
         counts = {"edges/signal": float(signal.sum())}
@@ -155,12 +155,17 @@ class EdgeFilter(Stage):
         for event in events:
             with torch.no_grad():
                 edges, logit = self(event).scored_edges()
-            found.append(logit[truth_of(edges, event, self.config.truth).signal].sigmoid())
+            found.append(logit[self.targets(edges, event)].sigmoid())
         pooled = torch.cat(found).sort().values if found else torch.zeros(0)
         if not len(pooled):
             return {}
         value = float(pooled[int((1 - self.config.target_efficiency) * (len(pooled) - 1))])
         return {"cut": min(max(0.0, value * (1 - 1e-6)), 0.999)}
+
+    def targets(self, edges: Tensor, event: Event) -> Tensor:
+        """Return (E,) bool: signal edges of particles that fulfil ``target_conditions``."""
+        signal = truth_of(edges, event, self.config.truth).signal
+        return signal & target_mask(edges, event, self.config.target_conditions)
 
     def export_signature(self) -> ExportSignature:
         from hitloom.systems.exatrkx.exportable import filter_signature

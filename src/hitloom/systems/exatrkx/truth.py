@@ -5,11 +5,14 @@ Shape letters: N points, E edges, T truth edges.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from hitloom.data.conditions import Conditions
 from hitloom.data.edge_labels import edge_truth, same_object
 from hitloom.data.truth_edges import truth_edges
 from hitloom.event import Event
@@ -46,6 +49,13 @@ def signal_edges(event: Event, config: TruthConfig) -> tuple[Tensor, Tensor]:
     edges = all_truth_edges(event, config)
     rules = config.weighting.apply(event, edges, torch.ones(edges.shape[1], dtype=torch.bool, device=edges.device))
     return edges[:, rules.signal], rules.weight[rules.signal]
+
+
+def target_mask(edge_index: Tensor, event: Event, conditions: Mapping[str, Any]) -> Tensor:
+    """Return (E,) bool: edges of particles that fulfil the conditions, judged by the particle of the inner point."""
+    if not conditions:
+        return torch.ones(edge_index.shape[1], dtype=torch.bool, device=edge_index.device)
+    return Conditions.parse(conditions).mask(event)[edge_index[0]]
 
 
 def truth_of(edge_index: Tensor, event: Event, config: TruthConfig) -> EdgeTruth:

@@ -1,0 +1,129 @@
+"""The demonstration of the staged pipeline, step by step; :mod:`hitloom.cli.demo` is its verb.
+
+Layout of the folder: ``events/`` (held-out store), ``training/`` (store and staged run), ``results/`` (the chain),
+``baselines/`` (EggNet and classical finders on the same events), and the evaluation (``metrics.json``, ``plots/``,
+``report.html``) at the top.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hitloom.cli.demo_run import SEED_OF_TRAINING, DemoSizes, Steps, clear, run_baselines, simulate
+
+RECIPE = "exatrkx-small"
+EGGNET = "eggnet-small"
+
+
+def run_exatrkx_demo(
+    folder: Path,
+    *,
+    seed: int,
+    pileup: float,
+    sizes: DemoSizes,
+    from_scratch: bool,
+    say: Callable[[str], Any],
+) -> dict[str, Any]:
+    """Simulate, train the stages, reconstruct, run the others, evaluate; return what ``metrics.json`` holds.
+
+    Raises
+    ------
+    HitloomError
+        When ``folder`` holds something that no demo wrote, or a step fails.
+    """
+    from hitloom.report.summary_text import summary_lines
+    from hitloom.training.checkpoint import shipped_weights
+    from hitloom.training.infer import infer
+
+    begin = time.perf_counter()
+    clear(folder)
+    num_processes = max(1, min(os.cpu_count() or 1, 8))
+    fine_tune = not from_scratch and RECIPE in shipped_weights()
+    num_train = sizes.num_train if fine_tune else sizes.scratch_train
+    step = Steps(5, say, begin)
+
+    step(f"simulating {sizes.num_test} held-out events: Pythia 8 ttbar at 13 TeV, pile-up {pileup:g}, all pt, noise on")
+    events = folder / "events"
+    simulate(events, num_events=sizes.num_test, seed=seed, pileup=pileup, num_processes=num_processes)
+
+    how = f"starting from the shipped weights '{RECIPE}'" if fine_tune else "from scratch"
+    step(f"training embedding, filter and graph network one after another on {num_train} events, {how}")
+    store = folder / "training" / "events"
+    simulate(
+        store, num_events=num_train + sizes.num_val, seed=seed + SEED_OF_TRAINING, pileup=pileup,
+        num_processes=num_processes,
+    )  # fmt: skip
+    chain = _train(folder / "training" / "run", store, num_train, sizes, fine_tune=fine_tune, say=say)
+
+    step("reconstructing the held-out events")
+    for line in infer(chain, events, output=folder / "results", splits=["all"]).lines():
+        say("  " + line)
+
+    step("running the others on the same events: EggNet (shipped weights), ACTS seeding + CKF, DBSCAN on helices")
+    run_baselines(folder / "baselines", events)
+    infer(EGGNET, events, output=folder / "baselines" / "eggnet", splits=["all"], save_embedding=False)
+
+    step("evaluating all of them with the same code, and where particles are lost")
+    metrics = _evaluate(folder, events, chain)
+    say("")
+    for line in summary_lines(metrics):
+        say(line)
+    for line in budget_lines(metrics["loss_budget"]):
+        say(line)
+    say(f"\nreport: {folder / 'report.html'}  (opens offline; {time.perf_counter() - begin:.0f} s in all)")
+    return metrics
+
+
+def budget_lines(budget: dict[str, Any]) -> list[str]:
+    """Return the loss budget as lines of text: what every stage leaves findable."""
+    lines = ["", "loss budget (particles of the headline that can still be found after each stage):"]
+    for stage in budget["stages"]:
+        left = stage["cumulative"]
+        share = "-" if left["value"] is None else f"{100 * left['value']:.2f} %"
+        counts = f"({left['numerator']:,} of {left['denominator']:,})"
+        lines.append(f"  {stage['name']:<14} {share:>9}  {counts}, lost here {stage['lost_here']}")
+    return lines
+
+
+def _train(
+    folder: Path, store: Path, num_train: int, sizes: DemoSizes, *, fine_tune: bool, say: Callable[[str], Any]
+) -> Path:
+    from hitloom.training.checkpoint import find_checkpoint, load_checkpoint
+    from hitloom.training.run_config import load_recipe
+    from hitloom.training.stages import train_stages
+
+    epochs = sizes.max_epochs if fine_tune else sizes.scratch_epochs
+    short: dict[str, Any] = {"max_epochs": epochs, "patience": epochs}
+    if fine_tune:
+        short |= {"lr": sizes.lr}
+    recipe = load_recipe(RECIPE)
+    stages = {name: values | short for name, values in recipe.stages.items()}
+    data = recipe.data.model_copy(update={"store": str(store), "split": (num_train, sizes.num_val, 0)})
+    training = recipe.training.model_copy(update={"warmup_epochs": 0})
+    config = recipe.model_copy(update={"stages": stages, "data": data, "training": training})
+    init = load_checkpoint(find_checkpoint(RECIPE)) if fine_tune else None
+    chain = train_stages(config, output=folder, init=init)
+    assert chain is not None
+    for name in recipe.stages:
+        say(f"  stage {name}: {folder / name}")
+    return chain
+
+
+def _evaluate(folder: Path, events: Path, chain: Path) -> dict[str, Any]:
+    from hitloom.report.config import EvaluationConfig
+    from hitloom.report.evaluate import evaluate_results
+    from hitloom.training.reconstruct import Reconstructor
+
+    return evaluate_results(
+        folder / "results",
+        events=events,
+        split="all",
+        config=EvaluationConfig(),
+        output=folder,
+        baselines={name: folder / "baselines" / name for name in ("eggnet", "ckf", "helix_dbscan")},
+        graphs=Reconstructor(chain).graphs,
+    )
