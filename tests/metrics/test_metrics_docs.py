@@ -11,11 +11,13 @@ from hitloom.metrics import (
     BUDGET_DEFINITIONS,
     CONFUSION,
     DEFINITION_VERSION,
+    EDGE_DEFINITIONS,
     GRAPH_DEFINITIONS,
     MATCHES,
     PRESETS,
     RATES,
 )
+from hitloom.metrics.edge_stages import STAGE_DEFINITIONS
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
@@ -29,6 +31,7 @@ def test_every_name_is_documented(page):
     words = set(re.findall(r"`([^`\n]+)`", page))
     words |= {word.removesuffix(".<match>") for word in words}
     names = [*RATES, *PRESETS, *BUDGET_DEFINITIONS, *GRAPH_DEFINITIONS, *CONFUSION]
+    names += [*EDGE_DEFINITIONS, *STAGE_DEFINITIONS]
     names += [match for match in MATCHES if not match.startswith("one_to_one_")]
     assert [name for name in names if name not in words] == []
     assert f"now {DEFINITION_VERSION})" in page

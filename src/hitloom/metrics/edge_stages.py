@@ -121,6 +121,7 @@ class EdgeStages:
         before = np.ones(wanted.key.size, dtype=np.bool_)
         for number, (edges, mask) in enumerate(zip(graphs, found, strict=True)):
             counts = edge_counts(edges, wanted) | {
+                "num_pairs": truth.num_hits * (truth.num_hits - 1) // 2,
                 "num_before": int((before & wanted.is_target).sum()),
                 "num_before_kept": int((before & mask & wanted.is_target).sum()),
             }
@@ -171,9 +172,11 @@ class EdgeStages:
                     "scores": None if scores is None else scores.result(),
                 }
             )
-            if counts["num_edges"] and not counts["num_true"]:
+            # Random pairs are true as often as all pairs are: a graph of a learned space should be far purer.
+            if counts["num_true"] * counts["num_pairs"] < 2 * counts["num_truth"] * counts["num_edges"]:
                 diagnostics.append(
-                    f"no true edge: the graph '{name}' holds {counts['num_edges']:,} edges, none is true"
+                    f"graph no better than random pairs: '{name}' holds {counts['num_edges']:,} edges and "
+                    f"{counts['num_true']:,} of them are true; has the embedding collapsed?"
                 )
         if self._num_without_truth:
             diagnostics.append(

@@ -9,7 +9,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hitloom.report.palette import DARK, LIGHT, Theme
+from hitloom.report.palette import DARK, LIGHT, STATUS, Theme
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,6 +90,11 @@ def legend(
 def message(axes: Axes, theme: Theme, text: str) -> None:
     """Write a text in the middle of empty axes: why there is nothing to draw."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=theme.muted, fontsize=9)
+
+
+def notice(figure: Figure, text: str) -> None:
+    """Write above everything what a reader of the picture alone must know; the layout makes room for it."""
+    figure.suptitle(text, x=0.99, ha="right", color=STATUS["fake"], fontsize=8)
 
 
 def to_png(figure: Figure, theme: Theme = LIGHT, *, dpi: int = 200) -> bytes:

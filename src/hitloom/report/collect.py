@@ -22,6 +22,7 @@ from hitloom.metrics.truth import EventTruth, truth_from_event
 from hitloom.report.classify import view_of
 from hitloom.report.config import EvaluationConfig
 from hitloom.report.distributions import Distributions
+from hitloom.report.edges import EdgeParts, GraphsOf, graphs_of
 from hitloom.report.join import Joined, join
 from hitloom.report.pairs import pairs_of
 from hitloom.report.scan_labels import Grid, labels_on_grid, same_partition
@@ -40,7 +41,6 @@ _SCAN = Preset(
     rates=("efficiency", "fake_per_track", "duplicate_per_particle", "assigned_fraction"),
     source="the headline's particles, also matched by purity",
 )
-GraphsOf = Callable[[Event], Sequence[Graph]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +71,7 @@ class _Parts:
     evaluator: Evaluator
     spread: Distributions
     budget: LossBudget
+    edges: EdgeParts
 
 
 def collect(
@@ -96,6 +97,7 @@ def collect(
         evaluator=_evaluator(config),
         spread=Distributions(selection),
         budget=LossBudget(selection=selection, axes=_budget_axes(config)),
+        edges=EdgeParts(selection, _budget_axes(config), config),
     )
     views: list[EventView] = []
     broken: list[int] = []
@@ -132,11 +134,13 @@ def collect(
     metrics = parts.evaluator.result()
     metrics["scan"] = scan_result
     metrics["loss_budget"] = parts.budget.result()
+    metrics |= parts.edges.result()
     metrics["distributions"] = parts.spread.result()
     metrics["timing"] = timing_of(metrics, source.hardware)
     if scan_result is not None:
         metrics["diagnostics"] = [*metrics["diagnostics"], *scan_result["diagnostics"]]
     found = [text for text in metrics["loss_budget"]["diagnostics"] if not text.startswith("no target")]
+    found += metrics["edges"]["diagnostics"] if metrics["edges"] is not None else []
     metrics["diagnostics"] = [*metrics["diagnostics"], *found]
     return metrics, views[0] if views else None
 
@@ -157,32 +161,37 @@ def _count(
         result.event_id, joined.labels, truth, in_input=seen, kinematics=kinematics, timing=result.timing
     )
     parts.spread.add(contingency(joined.labels, truth, in_input=seen), truth)
-    parts.budget.add(result.event_id, truth, _stages(event, result, joined, config, graphs), in_input=seen)
+    built = graphs_of(event, result, joined, graphs)
+    parts.budget.add(result.event_id, truth, _stages(result, joined, config, built), in_input=seen)
+    parts.edges.add(event, result, joined, truth, built)
 
 
-def _stages(
-    event: Event, result: Result, joined: Joined, config: EvaluationConfig, graphs: GraphsOf | None
-) -> list[Stage]:
-    stages = [Stage(name="network input", present=joined.in_input)]
-    stages += [
-        Stage(name=graph.name, edge_index=graph.edge_index.cpu().numpy(), bounding=False)
-        for graph in (graphs(event) if graphs is not None else ())
+def _stages(result: Result, joined: Joined, config: EvaluationConfig, graphs: Sequence[Graph]) -> list[Stage]:
+    """Return the stages in order; the graph of the embedding before graphs that were built on it."""
+    begin, end = Stage(name="network input", present=joined.in_input), Stage(name="grouping", labels=joined.labels)
+    built = [
+        Stage(name=graph.name, edge_index=graph.edge_index.cpu().numpy(), bounding=graph.bounding) for graph in graphs
     ]
-    if result.embedding is not None and config.knn_k is not None:
-        from hitloom.ops.neighbours import knn
+    embedded = _embedding_stage(result, joined, config)
+    on_embedding = any(graph.bounding for graph in graphs)
+    return [begin, *embedded, *built, end] if on_embedding else [begin, *built, *embedded, end]
 
-        inside = torch.as_tensor(joined.in_input[joined.rows]) & result.embedding.isfinite().all(dim=1)
-        edges = knn(result.embedding[inside].float(), config.knn_k).edge_index().numpy()
-        rows = joined.rows[inside.numpy()]
-        stages.append(
-            Stage(
-                name=f"embedding kNN, k = {config.knn_k}",
-                edge_index=rows[edges],
-                num_neighbours=config.knn_k,
-                bounding=False,
-            )
+
+def _embedding_stage(result: Result, joined: Joined, config: EvaluationConfig) -> list[Stage]:
+    if result.embedding is None or config.knn_k is None:
+        return []
+    from hitloom.ops.neighbours import knn
+
+    inside = torch.as_tensor(joined.in_input[joined.rows]) & result.embedding.isfinite().all(dim=1)
+    edges = knn(result.embedding[inside].float(), config.knn_k).edge_index().numpy()
+    return [
+        Stage(
+            name=f"embedding kNN, k = {config.knn_k}",
+            edge_index=joined.rows[inside.numpy()][edges],
+            num_neighbours=config.knn_k,
+            bounding=False,
         )
-    return [*stages, Stage(name="grouping", labels=joined.labels)]
+    ]
 
 
 def _labels(event: Event, result: Result, point: WorkingPoint | None) -> tuple[Joined, Result]:

@@ -52,6 +52,13 @@ class EvaluationConfig(Config):
         Bootstrap over events.
     knn_k : int or None
         Neighbours of the graph on the stored embedding in the loss budget; None = no such stage.
+    radius_neighbours : tuple of int
+        Most neighbours of the graphs in the curves against the radius, where results hold an embedding and events truth
+        edges; empty = no such curves.
+    max_radius : float or None
+        Largest radius of these curves; None = far enough for nearly all truth edges of the first event.
+    max_radius_events : int or None
+        Events in these curves, the first ones; None = all.
     display : bool
         Whether the report embeds the 3D event display.
     display_event : int or None
@@ -95,6 +102,9 @@ class EvaluationConfig(Config):
     num_resamples: int = Field(default=1000, ge=1)
     seed: int = Field(default=1, ge=0)
     knn_k: int | None = Field(default=10, ge=1)
+    radius_neighbours: tuple[int, ...] = (5, 10, 20, 50)
+    max_radius: float | None = Field(default=None, gt=0)
+    max_radius_events: int | None = Field(default=20, ge=1)
     display: bool = True
     display_event: int | None = None
     max_display_hits: int = Field(default=12_000, ge=1)
@@ -125,6 +135,13 @@ class EvaluationConfig(Config):
             if name == "num_points" and not (math.isinf(high) and low >= 1 and low == int(low)):
                 raise ValueError("'num_points': wanted [whole number from 1, .inf]")
         return value
+
+    @pydantic.field_validator("radius_neighbours")
+    @classmethod
+    def _neighbours(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if value and min(value) < 1:
+            raise ValueError("wanted whole numbers from 1")
+        return tuple(sorted(set(value)))
 
     @pydantic.field_validator("eps_grid", "min_samples_grid")
     @classmethod

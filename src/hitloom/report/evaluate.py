@@ -14,8 +14,9 @@ from hitloom.errors import ConfigError
 from hitloom.event import Event
 from hitloom.metrics.compare import compare
 from hitloom.metrics.scan import WorkingPoint
-from hitloom.report.collect import HEADLINE, GraphsOf, Source, collect
+from hitloom.report.collect import HEADLINE, Source, collect
 from hitloom.report.config import EvaluationConfig
+from hitloom.report.edges import GraphsOf
 from hitloom.report.headline import headline_of
 from hitloom.report.sources import Opened, open_baseline, open_events, open_results
 from hitloom.result import Result
@@ -136,7 +137,7 @@ def _with_record(config: EvaluationConfig, opened: Opened) -> EvaluationConfig:
 
 def _for_baseline(config: EvaluationConfig) -> EvaluationConfig:
     """A baseline keeps its own labels: no other working point, no graph of an embedding that it may not have."""
-    return config.model_copy(update={"eps": None, "min_samples": None, "display": False})
+    return config.model_copy(update={"eps": None, "min_samples": None, "display": False, "radius_neighbours": ()})
 
 
 def _provenance(opened: Opened, events: str, split: str | None, config: EvaluationConfig) -> dict[str, Any]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hitloom.report.config import EvaluationConfig
 from hitloom.report.curve_plots import Scale, axis_label, curve_figure
+from hitloom.report.edge_plots import edge_plots
 from hitloom.report.headline import MATCH
+from hitloom.report.plot import INTERVAL, Plot, sample_text, scaled_axis
 from hitloom.report.summary_plots import budget_figure, histogram_figure, scan_figure, timing_figure
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-INTERVAL = ("bars", "Clopper-Pearson, 68 %, tracks taken as independent")
 # Quantity -> end of the file name.
 FILE_NAMES = {"num_points": "hits"}
 TITLES = {
@@ -27,28 +25,6 @@ TITLES = {
     "num_points": "number of hits",
 }
 FAKE_AXES = ("pt", "eta")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plot:
-    """One plot of the report.
-
-    Attributes
-    ----------
-    name : str
-        ``plots/<name>.png``.
-    title, lead : str
-        Heading, and what is drawn in one sentence.
-    facts : tuple of (name, text)
-        Sample, cuts, matching, interval: what the numbers depend on.
-    draw : callable
-    """
-
-    name: str
-    title: str
-    lead: str
-    facts: tuple[tuple[str, str], ...]
-    draw: Callable[[], Figure]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +41,7 @@ def plots_of(metrics: Mapping[str, Any], config: EvaluationConfig, chosen: Chose
         *_curves(metrics, config, chosen),
         *_scan(metrics, config),
         *_budget(metrics, config),
+        *edge_plots(metrics, config),
         *_distributions(metrics),
         *_timing(metrics),
     ]
@@ -73,13 +50,6 @@ def plots_of(metrics: Mapping[str, Any], config: EvaluationConfig, chosen: Chose
 def series_of(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the metrics of this result and of every baseline by the name in the legend."""
     return {"this result": metrics, **metrics.get("baselines", {})}
-
-
-def sample_text(metrics: Mapping[str, Any]) -> str:
-    """Return the sample in words: number of events, which hits."""
-    number = metrics["num_events"]
-    truth = "; truth-selected input" if metrics["choices"]["truth_selected_input"] else ""
-    return f"{number:,} event{'' if number == 1 else 's'}, {metrics['choices']['hit_selection']}{truth}"
 
 
 def _curves(metrics: Mapping[str, Any], config: EvaluationConfig, chosen: Chosen) -> Iterator[Plot]:
@@ -156,13 +126,6 @@ def _outside(curve: Mapping[str, Any]) -> list[tuple[str, str]]:
         if entry["denominator"]
     ]
     return [("not drawn", ", ".join(parts))] if parts else []
-
-
-def scaled_axis(edges: list[float], unit: str, config: EvaluationConfig) -> tuple[list[float], str]:
-    """Return edges and unit as the configuration wants pt drawn."""
-    if unit == "GeV" and config.pt_unit == "MeV":
-        return [1000.0 * edge for edge in edges], "MeV"
-    return list(edges), unit
 
 
 def _scan(metrics: Mapping[str, Any], config: EvaluationConfig) -> Iterator[Plot]:

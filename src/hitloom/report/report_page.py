@@ -12,9 +12,11 @@ from hitloom.config import dump_yaml
 from hitloom.metrics.definitions import MATCHES
 from hitloom.report.canvas import for_dark
 from hitloom.report.config import EvaluationConfig
+from hitloom.report.edge_plots import edge_definitions, edge_rows
 from hitloom.report.numbers import count
 from hitloom.report.page import POLICY, plotly_script, raw, render, template_text
-from hitloom.report.plots import Chosen, Plot
+from hitloom.report.plot import Plot
+from hitloom.report.plots import Chosen
 from hitloom.report.report_tables import budget_rows, convention_rows, names_of, rate_rows, tiles, timing_rows
 from hitloom.report.view import EventView
 
@@ -43,6 +45,10 @@ WORDS = (
         "give a number within it",
     ),
     ("eps, min_samples", "settings of DBSCAN, which groups hits that lie close together in the learned embedding"),
+    (
+        "edge, truth edge",
+        "a pair of hits that a graph joins; it is true when the two are consecutive hits of one particle",
+    ),
     ("embedding", "the space in which the network places hits of one particle close to each other"),
 )
 _GROUPS = (
@@ -53,6 +59,11 @@ _GROUPS = (
         "How many tracks match no particle, and what other settings of the clustering would give.",
     ),
     ("Where particles are lost", ("loss_budget",), "The loss budget, in all and against pt and eta."),
+    (
+        "Edges",
+        ("edge_",),
+        "What the graphs keep of the truth edges, how pure they are, and how well scores tell true from false edges.",
+    ),
     (
         "Quality and time",
         ("track_", "inference_time"),
@@ -96,6 +107,8 @@ def report_page(
         "definition_version": metrics["definition_version"],
         "plot_groups": _plot_groups(drawn),
         "budget": budget_rows(metrics),
+        "edge_rows": edge_rows(metrics),
+        "edge_definitions": edge_definitions(metrics),
         "budget_text": metrics["loss_budget"]["selection"]["text"],
         "timing_rows": timing_rows(metrics),
         "timing_text": _timing_text(metrics),

@@ -11,7 +11,7 @@ from typing import Any
 
 from hitloom.errors import DataError
 from hitloom.metrics.tables import rows_binned, rows_per_event, rows_pooled
-from hitloom.report.canvas import to_png, to_svg
+from hitloom.report.canvas import notice, to_png, to_svg
 from hitloom.report.collect import HEADLINE
 from hitloom.report.config import EvaluationConfig
 from hitloom.report.csv_text import to_csv
@@ -21,7 +21,7 @@ from hitloom.report.report_page import Drawn, report_page
 from hitloom.report.view import EventView
 
 REPORT = "report.html"
-OWN_PLOTS = ("track_", "fake_rate_", "loss_budget", "inference_time")
+OWN_PLOTS = ("track_", "fake_rate_", "loss_budget", "edge_", "inference_time")
 """What the plots of an evaluation are called; others in the folder are left alone."""
 
 
@@ -59,6 +59,8 @@ def _make(metrics: Mapping[str, Any], view: EventView | None, folder: Path, conf
     drawn = []
     for plot in plots_of(metrics, config, chosen):
         figure = plot.draw()
+        if metrics["choices"]["truth_selected_input"]:
+            notice(figure, "truth-selected input")
         drawn.append(Drawn(plot=plot, png=to_png(figure), svg=to_svg(figure)))
     (folder / "plots").mkdir()
     for item in drawn:
