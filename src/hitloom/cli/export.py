@@ -3,45 +3,107 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hitloom.cli.options import Set
 
+if TYPE_CHECKING:
+    from hitloom.systems.base import System
+
 
 def export(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a run folder (its best), or shipped weights.")],
     to: Annotated[str, typer.Option("--to", help="torchscript, torch-export, onnx or safetensors (weights).")] = "onnx",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write; default NAME.SUFFIX.")] = None,
+    stage: Annotated[str | None, typer.Option("--stage", help="Stage of a chain, or all of them.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write (folder with --stage all); default by name.")
+    ] = None,
     tolerance: Annotated[float, typer.Option("--tolerance", min=0, help="Largest difference that agrees.")] = 1e-4,
+    acts: Annotated[bool, typer.Option("--acts", help="In the form of ACTS's GNN plugin (docs: export).")] = False,
+    edge_attr: Annotated[
+        bool, typer.Option("--edge-attr", help="With --acts: six features of edges are an input.")
+    ] = False,
     set_: Set = None,
 ) -> None:
     """Write a trained system as a file that runs without hitloom, checked against the system it came from.
 
-    safetensors holds weights and settings for hitloom itself: infer, info and train --init-from read it.
+    A chain is written stage by stage: --stage all makes a folder of them with a chain.json. safetensors holds weights
+    and settings for hitloom itself: infer, info and train --init-from read it.
     """
+    from hitloom.errors import ConfigError, nearest
+    from hitloom.export import FORMATS, acts_form, export_chain, stage_signature
+    from hitloom.export import export as write
+    from hitloom.systems.staged import StagedSystem
+
+    if edge_attr and not acts:
+        raise ConfigError("--edge-attr: belongs to the form of ACTS; mend: --acts --edge-attr")
+    name = Path(checkpoint).resolve().stem if Path(checkpoint).exists() else checkpoint
+    if to == "safetensors":
+        if stage is not None or acts:
+            raise ConfigError("--to safetensors: holds the whole chain in hitloom's form; mend: no --stage, no --acts")
+        _write_weights(checkpoint, output or Path(f"{name}.safetensors"), set_ or [])
+        return
+    if to not in FORMATS:
+        raise ConfigError(f"--to: unknown format '{to}'.{nearest(to, [*FORMATS, 'safetensors'])}")
+    system = _load(checkpoint, stage, set_ or [])
+    if stage == "all" and isinstance(system, StagedSystem):
+        folder = output or Path(f"{name}-{to}")
+        export_chain(system, folder, to=to, tolerance=tolerance, acts=acts, edge_attr=edge_attr, on_stage=_say)
+        typer.echo(f"{folder}: {len(system.parts)} stages and chain.json")
+        return
+    path = output or Path(f"{name}{'' if stage is None else f'-{stage}'}{FORMATS[to][1]}")
+    signature = None
+    part: Any = system
+    if stage is not None and isinstance(system, StagedSystem):
+        signature = stage_signature(system, stage, acts=acts, edge_attr=edge_attr)
+        part = system.parts[stage]
+    elif acts:
+        signature = acts_form(system, edge_attr=edge_attr)
+    report = write(part, path, to=to, tolerance=tolerance, signature=signature)
+    _say("", report)
+    typer.echo(f"{path}: {report['bytes']} bytes")
+
+
+def _load(checkpoint: str, stage: str | None, overrides: list[str]) -> System:
+    """Return the system of a checkpoint, or a finished stage of a run whose chain is not complete yet.
+
+    Raises
+    ------
+    ConfigError
+        When a stage is asked of a system that is not made of stages.
+    """
+    from hitloom.errors import ConfigError
+    from hitloom.systems.staged import StagedSystem
+    from hitloom.training.checkpoint import find_checkpoint, load_checkpoint
+    from hitloom.training.infer import with_overrides
+
+    folder = Path(checkpoint)
+    if stage not in (None, "all") and (folder / "config.yaml").is_file() and not (folder / "checkpoints").is_dir():
+        from hitloom.cli.stage import open_run
+        from hitloom.training.stage_events import load_stage
+
+        if overrides:
+            raise ConfigError("--set: the chain of this run is not complete; mend: finish it, or leave --set out")
+        return load_stage(open_run(folder), str(stage))
+    system = with_overrides(load_checkpoint(find_checkpoint(checkpoint)), overrides).build_system()
+    if stage is not None and not isinstance(system, StagedSystem):
+        raise ConfigError(f"--stage: '{system.name}' is not made of stages; mend: leave --stage out")
+    return system
+
+
+def _write_weights(checkpoint: str, path: Path, overrides: list[str]) -> None:
     from hitloom.training.checkpoint import export_weights, find_checkpoint, load_checkpoint
     from hitloom.training.infer import with_overrides
 
-    loaded = with_overrides(load_checkpoint(find_checkpoint(checkpoint)), set_ or [])
-    name = Path(checkpoint).resolve().stem if Path(checkpoint).exists() else checkpoint
-    if to == "safetensors":
-        path = output or Path(f"{name}.safetensors")
-        export_weights(loaded, path)
-        typer.echo(f"{path}: {sum(tensor.numel() for tensor in loaded.weights.values())} numbers")
-        return
-    from hitloom.errors import ConfigError, nearest
-    from hitloom.export import FORMATS
-    from hitloom.export import export as write
+    loaded = with_overrides(load_checkpoint(find_checkpoint(checkpoint)), overrides)
+    export_weights(loaded, path)
+    typer.echo(f"{path}: {sum(tensor.numel() for tensor in loaded.weights.values())} numbers")
 
-    if to not in FORMATS:
-        raise ConfigError(f"--to: unknown format '{to}'.{nearest(to, [*FORMATS, 'safetensors'])}")
-    path = output or Path(f"{name}{FORMATS[to][1]}")
-    report = write(loaded.build_system(), path, to=to, tolerance=tolerance)
+
+def _say(stage: str, report: dict[str, Any]) -> None:
+    from hitloom.export import describe_check
+
     for check in report["parity"]:
-        typer.echo(
-            f"{check['num_points']} points: {check['agreement']:.4f} agree within {report['tolerance']:g}, "
-            f"largest difference {check['max_difference']:.3g}"
-        )
-    typer.echo(f"{path}: {report['bytes']} bytes")
+        typer.echo(f"{stage}: " * bool(stage) + describe_check(check, report["tolerance"]))

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from hitloom._version import __version__
-from hitloom.errors import ConfigError, nearest
+from hitloom.errors import ConfigError, HitloomError, nearest
 from hitloom.export.parity import ParityError, compare
-from hitloom.systems.base import System
+from hitloom.systems.base import ExportSignature, System
 
 # Format -> (module that writes and runs it, file suffix).
 FORMATS: dict[str, tuple[str, str]] = {
@@ -23,7 +23,6 @@ FORMATS: dict[str, tuple[str, str]] = {
     "torch-export": ("hitloom.export.torch_export", ".pt2"),
     "onnx": ("hitloom.export.onnx", ".onnx"),
 }
-PARITY_SIZES = (7, 200, 1001)
 
 
 def export(
@@ -31,10 +30,11 @@ def export(
     path: str | Path,
     *,
     to: str,
-    sizes: Sequence[int] = PARITY_SIZES,
+    sizes: Sequence[int | tuple[int, ...]] | None = None,
     tolerance: float = 1e-4,
-    min_agreement: float = 0.99,
+    min_agreement: float | None = None,
     inputs: Sequence[tuple[torch.Tensor, ...]] = (),
+    signature: ExportSignature | None = None,
 ) -> dict[str, Any]:
     """Write a system's network to a file that runs without hitloom.
 
@@ -47,15 +47,18 @@ def export(
     path : file to write
     to : str
         torchscript, torch-export or onnx.
-    sizes : sequence of int
-        Numbers of points of the random inputs that are compared.
+    sizes : sequence of int or tuples of int, or None
+        Sizes of the random inputs that are compared: numbers of points, or (points, edges). None = those of the
+        signature.
     tolerance : float
         Largest difference of an output value that counts as agreement.
-    min_agreement : float
-        Share of points whose every output must agree. Below 1, because rounding may settle a near tie between two
-        neighbours differently, and the point then sees another neighbour.
+    min_agreement : float or None
+        Share of points (or edges) whose every output must agree; None = that of the signature. It is below 1 where
+        rounding may settle a near tie between two neighbours differently, and the point then sees another neighbour.
     inputs : sequence of tuples of tensors
         Inputs of real events to compare besides.
+    signature : ExportSignature or None
+        Another form of the system than its own ``export_signature()``.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def export(
     Raises
     ------
     ConfigError
-        When the format is unknown.
+        When the format is unknown, or the exporter of the format cannot write the system.
     ParityError
         When an output differs; nothing is written then.
     MissingDependencyError
@@ -78,14 +81,18 @@ def export(
     was_training = system.training
     system.eval()
     try:
-        signature = system.export_signature()
+        signature = signature or system.export_signature()
+        agreement = signature.min_agreement if min_agreement is None else min_agreement
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             draft = Path(folder) / f"draft{FORMATS[to][1]}"
             with torch.no_grad():
-                backend.write(signature, draft)
+                _write(backend, signature, draft, f"{path}: the {to} exporter cannot write '{system.name}'")
                 run: Callable[..., tuple[torch.Tensor, ...]] = backend.reader(draft)
-                examples = [signature.example(size) for size in sizes]
+                examples = [
+                    signature.example(*(size if isinstance(size, tuple) else (size,)))
+                    for size in (signature.parity_sizes if sizes is None else sizes)
+                ]
                 checks = [compare(signature, run, example, tolerance) for example in [*examples, *inputs]]
             report = {
                 "format": to,
@@ -94,20 +101,22 @@ def export(
                 "system": system.name,
                 "inputs": list(signature.input_names),
                 "outputs": list(signature.output_names),
+                **({"settings": signature.settings} if signature.settings else {}),
                 "hitloom": __version__,
                 "torch": torch.__version__,
-                "traced_at": backend.TRACED_AT,
+                "traced_at": signature.traced_size[0]
+                if len(signature.traced_size) == 1
+                else list(signature.traced_size),
                 "min_points": backend.MIN_POINTS,
                 "tolerance": tolerance,
-                "min_agreement": min_agreement,
+                "min_agreement": agreement,
                 "parity": checks,
             }
             worst = min(checks, key=lambda check: check["agreement"])
-            if worst["agreement"] < min_agreement:
+            if worst["agreement"] < agreement:
                 raise ParityError(
-                    f"{path}: the {to} file differs from the system: of {worst['num_points']} points only a share of "
-                    f"{worst['agreement']:.4f} agrees within {tolerance:g} (largest difference "
-                    f"{worst['max_difference']:.3g}); nothing was written; mend: another format or tolerance"
+                    f"{path}: the {to} file differs from the system: {describe_check(worst, tolerance)}; nothing was "
+                    "written; mend: another format or tolerance"
                 )
             notes = Path(folder) / "report.json"
             notes.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -116,3 +125,25 @@ def export(
     finally:
         system.train(was_training)
     return report
+
+
+def _write(backend: Any, signature: ExportSignature, path: Path, failure: str) -> None:
+    """Let a format write the file; whatever its exporter stumbles over becomes one line."""
+    try:
+        backend.write(signature, path)
+    except HitloomError:
+        raise
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "")
+        raise ConfigError(f"{failure}: {type(error).__name__}: {reason[:200]}; mend: another format") from error
+
+
+def describe_check(check: dict[str, Any], tolerance: float) -> str:
+    """Return one comparison in words."""
+    sizes = ", ".join(
+        f"{value} {name.removeprefix('num_')}" for name, value in check.items() if name.startswith("num_")
+    )
+    return (
+        f"{sizes}: {check['agreement']:.4f} agree within {tolerance:g}, largest difference "
+        f"{check['max_difference']:.3g}"
+    )

@@ -15,7 +15,6 @@ from hitloom.errors import require_extra
 from hitloom.export import torch_export
 from hitloom.systems.base import ExportSignature
 
-TRACED_AT = torch_export.TRACED_AT
 MIN_POINTS = 1
 OPSET = 18
 

@@ -1,7 +1,4 @@
-"""Does an exported file say what the system says?
-
-Shape letters: N points.
-"""
+"""Does an exported file say what the system says?"""
 
 from __future__ import annotations
 
@@ -19,6 +16,11 @@ class ParityError(HitloomError):
     """An exported file gives other numbers than the system."""
 
 
+def as_tuple(value: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return the outputs of a module as a tuple."""
+    return (value,) if isinstance(value, Tensor) else tuple(value)
+
+
 def compare(
     signature: ExportSignature,
     run: Callable[..., tuple[Tensor, ...]],
@@ -33,14 +35,15 @@ def compare(
     Returns
     -------
     dict
-        ``num_points``; ``max_difference`` over all values; ``agreement``, the share of points whose every value
-        agrees within ``tolerance`` (1 without points).
+        The sizes of the inputs by their names (``num_points``, ``num_edges``); ``max_difference`` over all values;
+        ``agreement``, the share of rows whose every value agrees within ``tolerance`` (1 without rows). Outputs over
+        the same free axis share their rows; of several such groups the worst counts.
     """
-    expected = getattr(signature.module, "reference", signature.module)(*inputs)
+    expected = as_tuple(getattr(signature.module, "reference", signature.module)(*inputs))
     found = run(*inputs)
     if len(found) != len(expected):
         raise ParityError(f"the exported file has {len(found)} outputs, wanted {len(expected)}")
-    agree = torch.ones(inputs[0].shape[0], dtype=torch.bool)
+    agree: dict[str, Tensor] = {}
     largest = 0.0
     for name, ours, theirs in zip(signature.output_names, expected, found, strict=True):
         if ours.shape != theirs.shape or ours.dtype != theirs.dtype:
@@ -48,9 +51,19 @@ def compare(
                 f"output '{name}' of the exported file is {theirs.dtype} {tuple(theirs.shape)}, wanted {ours.dtype} "
                 f"{tuple(ours.shape)}"
             )
-        gap = (ours.double() - theirs.double()).abs().reshape(len(agree), max(1, ours[:1].numel()))
+        gap = (ours.double() - theirs.double()).abs().reshape(ours.shape[0], max(1, ours[:1].numel()))
         gap = gap.nan_to_num(nan=torch.inf)
         largest = max(largest, float(gap.max()) if gap.numel() else 0.0)
-        agree &= (gap <= tolerance).all(1)
-    share = float(agree.float().mean()) if len(agree) else 1.0
-    return {"num_points": len(agree), "max_difference": largest, "agreement": share}
+        rows = signature.dynamic_axes[name][0]
+        agree[rows] = (gap <= tolerance).all(1) & agree.get(rows, torch.tensor(True))
+    shares = [float(rows.float().mean()) for rows in agree.values() if len(rows)]
+    return sizes_of(signature, inputs) | {"max_difference": largest, "agreement": min(shares, default=1.0)}
+
+
+def sizes_of(signature: ExportSignature, inputs: tuple[Tensor, ...]) -> dict[str, int]:
+    """Return the free sizes of inputs by their names."""
+    sizes: dict[str, int] = {}
+    for name, value in zip(signature.input_names, inputs, strict=True):
+        for axis, size in signature.dynamic_axes[name].items():
+            sizes.setdefault(size, value.shape[axis])
+    return sizes

@@ -9,15 +9,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hitloom.export.parity import as_tuple
 from hitloom.systems.base import ExportSignature
 
-TRACED_AT = 67  # no multiple of the search's block, so that no size is special
 MIN_POINTS = 2
 
 
 def program(signature: ExportSignature) -> torch.export.ExportedProgram:
     """Return the module as an exported program whose number of points is free."""
-    example = signature.example(TRACED_AT)
+    example = signature.example(*signature.traced_size)
     free = tuple(dict.fromkeys(signature.dynamic_axes[n], torch.export.Dim.DYNAMIC) for n in signature.input_names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # raised inside torch while it traces
@@ -40,4 +40,4 @@ def reader(path: Path) -> Callable[..., tuple[Tensor, ...]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = torch.export.load(str(path)).module()
-    return lambda *inputs: tuple(module(*inputs))
+    return lambda *inputs: as_tuple(module(*inputs))

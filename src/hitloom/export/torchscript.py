@@ -1,4 +1,4 @@
-"""TorchScript: for C++ through libtorch. The neighbour search is a compiled loop, so any number of points runs."""
+"""TorchScript: for C++ through libtorch. A neighbour search is a compiled loop, so any number of points runs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hitloom.export.parity import as_tuple
 from hitloom.systems.base import ExportSignature
 
-TRACED_AT = 67
 MIN_POINTS = 0
 
 
@@ -20,7 +20,7 @@ def write(signature: ExportSignature, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
-        traced = torch.jit.trace(signature.module, signature.example(TRACED_AT), check_trace=False)
+        traced = torch.jit.trace(signature.module, signature.example(*signature.traced_size), check_trace=False)
         traced.save(str(path))
 
 
@@ -29,4 +29,4 @@ def reader(path: Path) -> Callable[..., tuple[Tensor, ...]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         loaded = torch.jit.load(str(path))
-    return lambda *inputs: tuple(loaded(*inputs))
+    return lambda *inputs: as_tuple(loaded(*inputs))

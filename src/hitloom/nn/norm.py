@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hitloom.nn.fused import is_traced
+
 
 class PlainLayerNorm(nn.Module):
     """Layer normalisation over the last axis, without affine parameters.
@@ -63,7 +65,10 @@ class MaskedBatchNorm(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         rows = x.reshape(-1, x.shape[-1]).float()
         if mask is None:
-            count = torch.tensor(float(max(1, rows.shape[0])), device=x.device)
+            if is_traced():  # a number would be frozen in the graph
+                count = torch.ones_like(rows[:, :1]).sum().clamp(min=1.0)
+            else:
+                count = torch.tensor(float(max(1, rows.shape[0])), device=x.device)
             mean = rows.sum(0) / count
             variance = (rows - mean).square().sum(0) / count
         else:

@@ -16,12 +16,12 @@ from hitloom.config import Config
 from hitloom.errors import nearest
 from hitloom.event import Event
 
-_FROM_PHI = {"cos_phi": torch.cos, "sin_phi": torch.sin}
+FROM_PHI = {"cos_phi": torch.cos, "sin_phi": torch.sin}
 
 
 def source_columns(names: Sequence[str]) -> tuple[str, ...]:
     """Return the columns of the event that the named features are made of, each once."""
-    return tuple(dict.fromkeys("phi" if name in _FROM_PHI else name for name in names))
+    return tuple(dict.fromkeys("phi" if name in FROM_PHI else name for name in names))
 
 
 def read_features(event: Event, names: Sequence[str], optional: Collection[str] = ()) -> tuple[Tensor, list[str]]:
@@ -45,7 +45,7 @@ def read_features(event: Event, names: Sequence[str], optional: Collection[str] 
         if name in missing:
             values.append(event.pos.new_zeros(event.num_points))
         else:
-            values.append(_FROM_PHI[name](columns["phi"]) if name in _FROM_PHI else columns[name])
+            values.append(FROM_PHI[name](columns["phi"]) if name in FROM_PHI else columns[name])
     return torch.stack(values, 1).float(), missing
 
 
