@@ -19,6 +19,7 @@ from hitloom.training.reconstruct import Reconstructor
 from hitloom.training.run_config import RunConfig, build_run_config
 from hitloom.training.stage_events import apply_stage
 from hitloom.training.stage_folder import read_state
+from hitloom.training.stage_quality import stage_quality
 from hitloom.training.stages import StagedRun, train_stages
 from tracker_toy import TINY, tracker_event
 
@@ -233,3 +234,22 @@ def test_truth_is_needed_for_training_and_not_for_inference(trained: StagedRun, 
     blind = config(path).model_copy(update={"data": config(path).data.model_copy(update={"split": (2, 2, 0)})})
     with pytest.raises(DataError, match="field 'object_index' is needed and not in the data"):
         train_stages(blind, output=tmp_path / "run", stage="embedding")
+
+
+def test_a_stage_is_judged_alone(trained: StagedRun):
+    made = {name: EventStore(trained.folder / name / "events") for name in ("embedding", "filter")}
+    for name, before in (("embedding", None), ("filter", "embedding")):
+        quality = stage_quality(trained, name)
+        assert quality["num_events"] == 2
+        rows = made[name].indices("val")
+        num_edges = sum(made[name][row].edge_index.shape[1] for row in rows)
+        assert quality["after"]["target_purity"]["denominator"] == num_edges
+        if before is None:
+            assert quality["before"] is None
+            assert quality["radius"]["curves"][0]["num_edges"][-1] >= num_edges
+        else:
+            came = sum(made[before][row].edge_index.shape[1] for row in rows)
+            assert quality["before"]["target_purity"]["denominator"] == came
+            assert quality["scores"]["num_edges"] == came
+    with pytest.raises(DataError, match="no event is in split 'test'"):
+        stage_quality(trained, "filter", split="test")

@@ -34,7 +34,7 @@ def open_run(folder: Path) -> StagedRun:
     from hitloom.training.stages import StagedRun, is_staged
 
     if not (folder / "config.yaml").is_file():
-        raise ConfigError(f"{folder}: has no config.yaml; mend: the folder of a run (hitloom train RECIPE -o {folder})")
+        raise ConfigError(f"{folder}: no config.yaml in it; mend: the folder of a run (hitloom train RECIPE -o {folder})")
     config = load_recipe(folder)
     if not is_staged(config):
         raise ConfigError(f"{folder}: a run of '{config.system}', which is not made of stages")
@@ -80,3 +80,41 @@ def apply(
     path = apply_stage(opened, stage, store=store, output=output, on_event=counter)
     counter.close()
     typer.echo(f"events: {path}")
+
+
+@app.command("eval")
+def evaluate(
+    run: Run,
+    stage: StageName,
+    split: Annotated[str, typer.Option("--split", "-s", help="train, val or test of the stage's input.")] = "val",
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many events.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="JSON file; default RUN/STAGE/evaluation-SPLIT.json.")
+    ] = None,
+) -> None:
+    """Judge a trained stage alone: edges before and after it, curves against radius or cut."""
+    from hitloom.cli.counter import Counter
+    from hitloom.data.files import atomic_file
+    from hitloom.report.page import to_json
+    from hitloom.training.stage_quality import stage_quality
+
+    opened = open_run(run)
+    counter = Counter("events")
+    quality = stage_quality(opened, stage, split=split, limit=limit, on_event=counter)
+    counter.close()
+    for where in ("before", "after"):
+        if quality[where] is None:
+            continue
+        typer.echo(f"edges {where} stage {stage}:")
+        for name, entry in quality[where].items():
+            value = "-" if entry["value"] is None else f"{entry['value']:.4f}"
+            counts = f" ({entry['numerator']:,} of {entry['denominator']:,})" if "numerator" in entry else ""
+            typer.echo(f"  {name} {value}{counts}: {entry['definition']}")
+    if quality["scores"] is not None:
+        for name, entry in quality["scores"]["auc"].items():
+            value = "-" if entry["value"] is None else f"{entry['value']:.4f}"
+            typer.echo(f"  auc.{name} {value}: {entry['definition']}")
+    path = output or run / stage / f"evaluation-{split}.json"
+    with atomic_file(path) as part:
+        part.write_text(to_json(quality) + "\n", encoding="utf-8")
+    typer.echo(f"curves: {path}")
