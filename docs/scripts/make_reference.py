@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -24,22 +27,36 @@ def keys_of(model: type[BaseModel]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _collect(model: type[BaseModel], seen: dict[str, type[BaseModel]]) -> None:
+    """Add a model and, in the order of their fields, all models inside it."""
+    seen.setdefault(model.__name__, model)
+    for field in model.model_fields.values():
+        for inner in _models_in(field.annotation):
+            if inner.__name__ not in seen:
+                _collect(inner, seen)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
 def configuration_page() -> str:
     """Return the page of every configuration class that a recipe can hold."""
     from hitloom.simulate.tracker import TrackerConfig
     from hitloom.systems.eggnet import EggNet
+    from hitloom.systems.exatrkx import ExaTrkX
     from hitloom.training.run_config import RunConfig
 
-    seen: dict[str, type[BaseModel]] = {"RunConfig": RunConfig, "EggNet.Config": EggNet.Config}
-    for owner in (RunConfig, EggNet.Config):
-        for field in owner.model_fields.values():
-            default = field.get_default(call_default_factory=True)
-            if isinstance(default, BaseModel):
-                seen.setdefault(type(default).__name__, type(default))
+    seen: dict[str, type[BaseModel]] = {"RunConfig": RunConfig}
+    for owner in (RunConfig, EggNet.Config, ExaTrkX.Config):
+        _collect(owner, seen)
     seen["TrackerConfig (simulation)"] = TrackerConfig
     parts = ["# Configuration\n\nEvery key of a recipe. Unknown keys are errors that name the nearest key.\n"]
     for name, model in seen.items():
-        summary = (model.__doc__ or "").strip().splitlines()[0] if model.__doc__ else ""
+        summary = inspect.cleandoc(model.__doc__ or "").replace("``", "`")
+        summary = re.sub(r"\n(Attributes|Parameters)\n-+\n(.|\n)*", "", summary)
         parts.append(f"## {name}\n\n{summary}\n\n{keys_of(model)}")
     return "\n".join(parts)
 
