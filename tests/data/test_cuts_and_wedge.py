@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from hitloom.config import build
 from hitloom.data.transforms import (
+    EtaSlab,
     PhiWedge,
     cut_objects,
+    eta_slab,
     event_generator,
     find_wedge,
     hard_cut,
@@ -178,3 +180,22 @@ class TestPhiWedge:
             config.fraction = 0.5
         with pytest.raises(ConfigError, match="max_points 5 is below min_points 20"):
             build(PhiWedge, {"max_points": 5})
+
+
+def test_a_slab_holds_exactly_the_hits_within_its_width():
+    generator = torch.Generator().manual_seed(4)
+    pos = torch.randn(400, 3, generator=generator) * torch.tensor([100.0, 100.0, 400.0])
+    event = Event(pos=pos, event_id=1)
+    cut = eta_slab(event, EtaSlab(width=1.2), generator=generator)
+    record = cut.provenance_dict()["eta_slab"]
+    eta = torch.asinh(pos[:, 2].double() / pos[:, :2].double().norm(dim=1))
+    inside = (eta - record["centre"]).abs() <= 0.6
+    assert abs(record["centre"]) <= 4 - 0.6
+    assert torch.equal(cut.pos, pos[inside])
+    again = eta_slab(event, EtaSlab(width=1.2), generator=torch.Generator().manual_seed(4))
+    assert not torch.equal(again.pos, cut.pos)  # another draw, another slab
+
+
+def test_a_slab_wider_than_the_range_is_refused():
+    with pytest.raises(ConfigError, match="more than the whole range"):
+        build(EtaSlab, {"width": 9.0})

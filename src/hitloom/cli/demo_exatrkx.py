@@ -1,8 +1,7 @@
 """The demonstration of the staged pipeline, step by step; :mod:`hitloom.cli.demo` is its verb.
 
-Layout of the folder: ``events/`` (held-out store), ``training/`` (store and staged run), ``results/`` (the chain),
-``baselines/`` (EggNet and classical finders on the same events), and the evaluation (``metrics.json``, ``plots/``,
-``report.html``) at the top.
+Layout of the folder: ``events/`` (held-out store), ``training/`` (store and staged run), ``results/NAME/`` (every
+method on the same events), and the evaluation (``metrics.json``, ``plots/``, ``report.html``) at the top.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hitloom.cli.demo_run import SEED_OF_TRAINING, DemoSizes, Steps, clear, run_baselines, simulate
+from hitloom.cli.demo_run import SEED_OF_TRAINING, DemoSizes, Steps, clear, simulate
 
 RECIPE = "exatrkx-small"
 EGGNET = "eggnet-small"
@@ -35,16 +34,17 @@ def run_exatrkx_demo(
     HitloomError
         When ``folder`` holds something that no demo wrote, or a step fails.
     """
-    from hitloom.report.summary_text import summary_lines
+    from hitloom.cli.compare_run import compare, parse_methods
+    from hitloom.report.config import EvaluationConfig
+    from hitloom.report.side_by_side import side_by_side_lines
     from hitloom.training.checkpoint import shipped_weights
-    from hitloom.training.infer import infer
 
     begin = time.perf_counter()
     clear(folder)
     num_processes = max(1, min(os.cpu_count() or 1, 8))
     fine_tune = not from_scratch and RECIPE in shipped_weights()
     num_train = sizes.num_train if fine_tune else sizes.scratch_train
-    step = Steps(5, say, begin)
+    step = Steps(3, say, begin)
 
     step(f"simulating {sizes.num_test} held-out events: Pythia 8 ttbar at 13 TeV, pile-up {pileup:g}, all pt, noise on")
     events = folder / "events"
@@ -59,18 +59,11 @@ def run_exatrkx_demo(
     )  # fmt: skip
     chain = _train(folder / "training" / "run", store, num_train, sizes, fine_tune=fine_tune, say=say)
 
-    step("reconstructing the held-out events")
-    for line in infer(chain, events, output=folder / "results", splits=["all"]).lines():
-        say("  " + line)
-
-    step("running the others on the same events: EggNet (shipped weights), ACTS seeding + CKF, DBSCAN on helices")
-    run_baselines(folder / "baselines", events)
-    infer(EGGNET, events, output=folder / "baselines" / "eggnet", splits=["all"], save_embedding=False)
-
-    step("evaluating all of them with the same code, and where particles are lost")
-    metrics = _evaluate(folder, events, chain)
+    step("on the same held-out events: this chain, EggNet (shipped weights), ACTS seeding + CKF, DBSCAN on helices")
+    methods = parse_methods([f"exatrkx={chain}", f"eggnet={EGGNET}", "ckf", "helix_dbscan"])
+    metrics = compare(events, methods, output=folder, main="exatrkx", config=lambda recorded: EvaluationConfig())
     say("")
-    for line in summary_lines(metrics):
+    for line in side_by_side_lines(metrics):
         say(line)
     for line in budget_lines(metrics["loss_budget"]):
         say(line)
@@ -111,19 +104,3 @@ def _train(
     for name in recipe.stages:
         say(f"  stage {name}: {folder / name}")
     return chain
-
-
-def _evaluate(folder: Path, events: Path, chain: Path) -> dict[str, Any]:
-    from hitloom.report.config import EvaluationConfig
-    from hitloom.report.evaluate import evaluate_results
-    from hitloom.training.reconstruct import Reconstructor
-
-    return evaluate_results(
-        folder / "results",
-        events=events,
-        split="all",
-        config=EvaluationConfig(),
-        output=folder,
-        baselines={name: folder / "baselines" / name for name in ("eggnet", "ckf", "helix_dbscan")},
-        graphs=Reconstructor(chain).graphs,
-    )

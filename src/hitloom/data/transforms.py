@@ -94,6 +94,27 @@ class PhiWedge(Config):
         return self
 
 
+class EtaSlab(Config):
+    """A random slab in pseudorapidity, seen from the origin.
+
+    Attributes
+    ----------
+    width : float
+        Width in eta.
+    max_abs_eta : float
+        The slab lies within +- this.
+    """
+
+    width: float = Field(gt=0)
+    max_abs_eta: float = Field(default=4.0, gt=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> EtaSlab:
+        if self.width > 2 * self.max_abs_eta:
+            raise ValueError(f"width {self.width:g} is more than the whole range +-{self.max_abs_eta:g}")
+        return self
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wedge:
     """A chosen wedge: ``mask`` (N,) bool of the points within ``width`` / 2 of ``centre`` (rad, across +-pi)."""
@@ -185,4 +206,22 @@ def phi_wedge(event: Event, config: PhiWedge, *, generator: torch.Generator) -> 
     if event.has_truth and "object_id" in event:
         record["num_cut_objects"] = int(cut_objects(event, wedge.mask).sum())
     result.provenance = json.dumps(event.provenance_dict() | {"phi_wedge": record}, sort_keys=True)
+    return result
+
+
+def eta_slab(event: Event, config: EtaSlab, *, generator: torch.Generator) -> Event:
+    """Return the event inside a random slab; its centre and width, and the number of cut objects, are recorded.
+
+    The slab is drawn without a look at the hits, so it may hold few or none.
+    """
+    room = config.max_abs_eta - config.width / 2
+    centre = room * (2 * float(torch.rand((), generator=generator, dtype=torch.float64)) - 1)
+    pos = event.pos.to(torch.float64)
+    eta = torch.asinh(pos[:, 2] / torch.hypot(pos[:, 0], pos[:, 1]).clamp(min=1e-6))
+    mask = (eta - centre).abs() <= config.width / 2
+    result = event.select_points(mask)
+    record: dict[str, Any] = {"centre": centre, "width": config.width}
+    if event.has_truth and "object_id" in event:
+        record["num_cut_objects"] = int(cut_objects(event, mask).sum())
+    result.provenance = json.dumps(event.provenance_dict() | {"eta_slab": record}, sort_keys=True)
     return result

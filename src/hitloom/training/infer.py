@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
@@ -71,6 +71,7 @@ def infer(
     *,
     output: str | Path,
     splits: Sequence[str] = ("all",),
+    rows: Mapping[str, Sequence[int]] | None = None,
     accelerator: str = "auto",
     limit: int | None = None,
     save_embedding: bool = True,
@@ -85,6 +86,8 @@ def infer(
     ----------
     splits : sequence of train, val, test, all
         ``all`` is every split where the store is the one of the training, else every event in one file.
+    rows : mapping or None
+        Name of the results file -> rows of the store, instead of splits.
     limit : int or None
         At most so many events of each split, the first in the store.
     redo : bool
@@ -112,19 +115,19 @@ def infer(
         report.notes.append(
             "truth-selected input: the hard cuts of this checkpoint look at truth, so rates are of the selected hits"
         )
-    chosen = _choose_rows(events, loaded, splits, report)
+    chosen = rows if rows is not None else _choose_rows(events, loaded, splits, report)
     warm = False
     with StopSignals() as stop:
-        for split, rows in chosen.items():
-            rows = rows[:limit] if limit is not None else rows
+        for split, every in chosen.items():
+            here = every[:limit] if limit is not None else every
             ids = events.event_ids
-            order = [int(ids[row]) for row in rows]
+            order = [int(ids[row]) for row in here]
             identity = (*IDENTITY, "hard_cuts", "save_embedding")
             with ResultWriter(
                 output, split, meta=meta | {"split": split}, identity=identity, redo=redo, order=order
             ) as writer:
-                todo = [row for row in rows if int(ids[row]) not in writer.done]
-                report.kept[split], report.written[split] = len(rows) - len(todo), 0
+                todo = [row for row in here if int(ids[row]) not in writer.done]
+                report.kept[split], report.written[split] = len(here) - len(todo), 0
                 report.paths.append(results_path(output, split))
                 for number, row in enumerate(todo):
                     event = events[row]

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from hitloom.config import Config, apply_overrides, build, dump_yaml, load_yaml
 from hitloom.data.conditions import Conditions
-from hitloom.data.transforms import PhiWedge
+from hitloom.data.transforms import EtaSlab, PhiWedge
 from hitloom.errors import ConfigError, nearest
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
@@ -27,7 +27,8 @@ class DataSection(Config):
 
     ``split`` is [train, val, test] as counts or fractions; None = the division that the store records. ``hard_cuts``
     hold at every stage, inference included. ``oracle_cuts`` are such cuts that look at truth: no detector delivers what
-    they leave, and everything made with them says so. ``phi_wedge`` holds in training and validation only.
+    they leave, and everything made with them says so. ``phi_wedge`` and ``eta_slab`` hold in training and
+    validation only.
     """
 
     store: str | None = None
@@ -36,6 +37,7 @@ class DataSection(Config):
     hard_cuts: dict[str, Any] = Field(default_factory=dict)
     oracle_cuts: dict[str, Any] = Field(default_factory=dict)
     phi_wedge: PhiWedge | None = None
+    eta_slab: EtaSlab | None = None
     batch_size: int = Field(default=1, ge=1)
     num_workers: int = Field(default=0, ge=0)
     shuffle: bool = True
@@ -43,7 +45,12 @@ class DataSection(Config):
     @property
     def seeded(self) -> dict[str, Any]:
         """The settings that decide what a training sees, besides the store and its division."""
-        return {"phi_wedge": self.phi_wedge, "batch_size": self.batch_size, "shuffle": self.shuffle}
+        return {
+            "phi_wedge": self.phi_wedge,
+            "eta_slab": self.eta_slab,
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+        }
 
     @pydantic.field_validator("split", mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from hitloom.data.conditions import Conditions
 from hitloom.data.edge_rules import TRUTH_CUT_WARNING
 from hitloom.data.loaders import Transform
 from hitloom.data.store import EventStore
-from hitloom.data.transforms import PhiWedge, event_generator, hard_cut, phi_wedge
+from hitloom.data.transforms import EtaSlab, PhiWedge, eta_slab, event_generator, hard_cut, phi_wedge
 from hitloom.errors import ConfigError
 from hitloom.event import Event
 from hitloom.training.run_config import DataSection
@@ -43,7 +43,7 @@ class RunData:
 
 
 class StoredEvents(Sequence[Event]):
-    """Events of a store by their rows, with the hard cuts applied as they are read, and a fixed wedge where asked."""
+    """Events of a store by their rows, cut as they are read, and a fixed wedge or slab where asked."""
 
     def __init__(
         self,
@@ -52,9 +52,10 @@ class StoredEvents(Sequence[Event]):
         *,
         hard_cuts: Mapping[str, Any],
         wedge: PhiWedge | None = None,
+        slab: EtaSlab | None = None,
         seed: int = 0,
     ) -> None:
-        self.store, self.rows, self.wedge, self.seed = store, list(rows), wedge, seed
+        self.store, self.rows, self.wedge, self.slab, self.seed = store, list(rows), wedge, slab, seed
         self.cuts = Conditions.parse(hard_cuts, where="data.hard_cuts")
 
     def __len__(self) -> int:
@@ -62,9 +63,13 @@ class StoredEvents(Sequence[Event]):
 
     def __getitem__(self, index: Any) -> Any:
         event = hard_cut(self.store[self.rows[index]], self.cuts)
-        if self.wedge is None:
+        if self.wedge is None and self.slab is None:
             return event
         generator = event_generator(self.seed, 0, int(event.event_id))
+        if self.slab is not None:
+            event = eta_slab(event, self.slab, generator=generator)
+        if self.wedge is None:
+            return event
         cut = phi_wedge(event, self.wedge, generator=generator)
         return event.select_points(torch.zeros(event.num_points, dtype=torch.bool)) if cut is None else cut
 
@@ -77,6 +82,16 @@ class RandomWedge:
 
     def __call__(self, event: Event, generator: torch.Generator) -> Event | None:
         return phi_wedge(event, self.config, generator=generator)
+
+
+class RandomSlab:
+    """A slab in eta anew for every draw of a training event; see :class:`hitloom.data.transforms.EtaSlab`."""
+
+    def __init__(self, config: EtaSlab) -> None:
+        self.config = config
+
+    def __call__(self, event: Event, generator: torch.Generator) -> Event:
+        return eta_slab(event, self.config, generator=generator)
 
 
 def split_rows(store: EventStore, config: DataSection, split: str) -> list[int]:
@@ -104,10 +119,12 @@ def open_data(config: DataSection) -> RunData:
         log.warning(TRUTH_CUT_WARNING)
     store = EventStore(config.store)
     rows = {name: split_rows(store, config, name) for name in ("train", "val")}
-    wedge = config.phi_wedge
+    wedge, slab = config.phi_wedge, config.eta_slab
+    transforms: list[Transform] = [] if slab is None else [RandomSlab(slab)]
+    transforms += [] if wedge is None else [RandomWedge(wedge)]
     return RunData(
         train=StoredEvents(store, rows["train"], hard_cuts=config.cuts),
-        val=StoredEvents(store, rows["val"], hard_cuts=config.cuts, wedge=wedge, seed=config.split_seed),
+        val=StoredEvents(store, rows["val"], hard_cuts=config.cuts, wedge=wedge, slab=slab, seed=config.split_seed),
         fingerprint=store.fingerprint(),
-        transforms=() if wedge is None else (RandomWedge(wedge),),
+        transforms=tuple(transforms),
     )
