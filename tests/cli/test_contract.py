@@ -12,7 +12,8 @@ import pytest
 
 from hitloom._version import __version__
 
-VERBS = ["train", "infer", "eval", "export", "display", "info", "simulate tracker", "config show", "config check"]
+VERBS = ["train", "infer", "eval", "compare", "export", "display", "info", "data tracks"]
+VERBS += ["simulate tracker", "config show", "config check"]
 HEAVY = ("torch", "numpy", "pydantic", "lightning", "torch_geometric", "yaml", "matplotlib", "acts", "pythia8mc")
 
 PROBE = """

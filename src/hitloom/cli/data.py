@@ -149,6 +149,21 @@ def split(
     typer.echo(f"{store}: {', '.join(parts)} (seed {seed})")
 
 
+@app.command()
+def tracks(
+    results: Annotated[Path, typer.Argument(help="Folder of results written by 'hitloom infer'.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for event<ID>.txt.")],
+    split_: Annotated[str | None, typer.Option("--split", "-s", help="Only this split; default all.")] = None,
+    min_hits: Annotated[int, typer.Option("--min-hits", min=1, help="Leave out shorter tracks.")] = 1,
+) -> None:
+    """Write tracks as text: one file per event, one line of hit ids per track."""
+    from hitloom.data.results import open_results
+    from hitloom.data.track_lists import write_track_lists
+
+    number = write_track_lists(open_results(results, split_), output, min_hits=min_hits)
+    typer.echo(f"tracks of {number} events written to {output}")
+
+
 @app.command("module-map")
 def module_map(
     store: Annotated[Path, typer.Argument(help="Event store with truth.")],

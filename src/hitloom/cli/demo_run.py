@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,18 +158,12 @@ def _train(folder: Path, store: Path, num_train: int, sizes: DemoSizes, *, fine_
 
 def run_baselines(folder: Path, events: Path) -> None:
     """Write the results of each classical finder as a results folder of its own."""
-    from hitloom.baselines.ckf import run_ckf
-    from hitloom.baselines.helix_dbscan import run_helix_dbscan
-    from hitloom.data.results import ResultWriter
+    from hitloom.cli.compare_run import run_baseline
     from hitloom.data.store import EventStore
 
     store = EventStore(events)
-    finders: dict[str, Callable[[Iterable[Any]], Iterable[Any]]] = {"ckf": run_ckf, "helix_dbscan": run_helix_dbscan}
-    for name, find in finders.items():
-        meta = {"system": name, "store": str(events), "store_fingerprint": store.fingerprint(), "baseline": name}
-        with ResultWriter(folder / name, "all", meta=meta, identity=("baseline",)) as writer:
-            for result in find(store):
-                writer.write(result)
+    for name in ("ckf", "helix_dbscan"):
+        run_baseline(name.replace("_", "-"), store, range(len(store)), folder / name, split="all")
 
 
 def _evaluate(folder: Path, events: Path, checkpoint: Path) -> dict[str, Any]:

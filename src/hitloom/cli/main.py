@@ -40,13 +40,14 @@ def _root(
 
 def build_app() -> typer.Typer:
     """Return the application with every verb; nothing heavy is imported."""
-    from hitloom.cli import ceilings, config, evaluate, export, infer, info, simulate, train
+    from hitloom.cli import ceilings, compare, config, evaluate, export, infer, info, simulate, train
 
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(_root)
     app.command("train")(train.train)
     app.command("infer")(infer.infer)
     app.command("eval")(evaluate.evaluate)
+    app.command("compare")(compare.compare)
     app.command("export")(export.export)
     app.command("display")(evaluate.display)
     app.command("ceilings")(ceilings.ceilings)

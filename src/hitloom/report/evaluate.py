@@ -33,6 +33,7 @@ def evaluate_results(
     output: str | Path | None = None,
     baselines: Mapping[str, Results] | None = None,
     graphs: GraphsOf | None = None,
+    name: str = "this result",
     on_event: Callable[[str, int], None] = lambda name, number: None,
 ) -> dict[str, Any]:
     """Evaluate results against the truth of their events; write numbers, plots and the report where asked.
@@ -53,6 +54,8 @@ def evaluate_results(
         Name -> results folder or results of another method on the same events; its numbers stand beside the main ones.
     graphs : callable or None
         Returns the graphs that the network built on an event, for the loss budget.
+    name : str
+        What tables and legends call these results beside the baselines.
     on_event : callable
         Called with the name of the results and the number of events done.
 
@@ -80,22 +83,27 @@ def evaluate_results(
         display=settings.display,
         on_event=lambda number: on_event("results", number),
     )
+    if baselines and name in baselines:
+        raise ConfigError(f"baseline '{name}': the results themselves have this name; mend: another name")
+    metrics["name"] = name
     metrics["headline"] = headline_of(metrics, preset=HEADLINE[0], target=HEADLINE[1])
     metrics["baselines"], metrics["comparisons"] = {}, {}
     evaluated = frozenset(int(event_id) for event_id in metrics["per_event"]["event_id"])
-    for name, given in (baselines or {}).items():
-        other = open_baseline(given, name=name, split=split, event_ids=evaluated)
+    for other_name, given in (baselines or {}).items():
+        other = open_baseline(given, name=other_name, split=split, event_ids=evaluated)
         own, _ = collect(
             _source(other, _for_baseline(settings)),
             store.items,
             _with_record(_for_baseline(config or EvaluationConfig()), other),
             scan=False,
-            on_event=lambda number, name=name: on_event(name, number),  # type: ignore[misc]
+            on_event=lambda number, name=other_name: on_event(name, number),  # type: ignore[misc]
         )
         own["headline"] = headline_of(own, preset=HEADLINE[0], target=HEADLINE[1])
         own["provenance"] = {"results": other.name, "meta": other.meta}
-        metrics["baselines"][name] = own
-        metrics["comparisons"][name] = compare(own, metrics, num_resamples=settings.num_resamples, seed=settings.seed)
+        metrics["baselines"][other_name] = own
+        metrics["comparisons"][other_name] = compare(
+            own, metrics, num_resamples=settings.num_resamples, seed=settings.seed
+        )
     metrics["provenance"] = _provenance(opened, store.name, split, settings)
     ordered = _ordered(metrics)
     if output is not None:
@@ -164,7 +172,7 @@ def _provenance(opened: Opened, events: str, split: str | None, config: Evaluati
     }
 
 
-_ORDER = ("headline", "num_events", "choices", "diagnostics", "presets", "trackml_score", "scan", "curves")
+_ORDER = ("name", "headline", "num_events", "choices", "diagnostics", "presets", "trackml_score", "scan", "curves")
 
 
 def _ordered(metrics: Mapping[str, Any]) -> dict[str, Any]:

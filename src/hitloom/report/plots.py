@@ -49,7 +49,7 @@ def plots_of(metrics: Mapping[str, Any], config: EvaluationConfig, chosen: Chose
 
 def series_of(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return the metrics of this result and of every baseline by the name in the legend."""
-    return {"this result": metrics, **metrics.get("baselines", {})}
+    return {metrics.get("name", "this result"): metrics, **metrics.get("baselines", {})}
 
 
 def _curves(metrics: Mapping[str, Any], config: EvaluationConfig, chosen: Chosen) -> Iterator[Plot]:
@@ -77,7 +77,7 @@ def _curve(
 ) -> Plot:
     content = metrics["curves"][chosen.preset][chosen.target][axis]
     rates = {name: item[key] for name, item in _rates(metrics, chosen, axis).items() if key in item}
-    own = rates["this result"]
+    own = rates[next(iter(series_of(metrics)))]
     edges, unit = scaled_axis(content["edges"], content["unit"], config)
     is_efficiency = key.startswith("efficiency")
     label = axis_label(axis, unit)

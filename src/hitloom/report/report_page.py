@@ -18,6 +18,7 @@ from hitloom.report.page import POLICY, plotly_script, raw, render, template_tex
 from hitloom.report.plot import Plot
 from hitloom.report.plots import Chosen
 from hitloom.report.report_tables import budget_rows, convention_rows, names_of, rate_rows, tiles, timing_rows
+from hitloom.report.side_by_side import side_by_side
 from hitloom.report.view import EventView
 
 WORDS = (
@@ -100,6 +101,7 @@ def report_page(
         "tiles": tiles(metrics),
         "choices": _choices(metrics),
         "names": names_of(metrics),
+        "beside": side_by_side(metrics) if metrics["baselines"] else None,
         "rate_tables": _rate_tables(metrics, chosen),
         "conventions": convention_rows(metrics),
         "matches": MATCHES,

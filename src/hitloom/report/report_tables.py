@@ -12,8 +12,8 @@ Row = dict[str, Any]
 
 
 def names_of(metrics: Mapping[str, Any]) -> list[str]:
-    """Return the column heads: this result, then the baselines."""
-    return ["this result", *metrics.get("baselines", {})]
+    """Return the column heads: this result by its name, then the baselines."""
+    return [metrics.get("name", "this result"), *metrics.get("baselines", {})]
 
 
 def _members(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -44,14 +44,15 @@ def rate_rows(metrics: Mapping[str, Any], preset: str, target: str) -> list[Row]
                 "key": key,
                 "definition": entry["definition"].split(" [")[0],
                 "cells": [cell(other) for other in others],
-                "differences": [_difference(item, preset, target, key) for item in metrics["comparisons"].values()],
+                "differences": [difference(item, preset, target, key) for item in metrics["comparisons"].values()],
                 "strong": key in metrics["headline"]["rates"],
             }
         )
     return rows
 
 
-def _difference(comparison: Mapping[str, Any], preset: str, target: str, key: str) -> str:
+def difference(comparison: Mapping[str, Any], preset: str, target: str, key: str) -> str:
+    """Return the difference of a rate in percentage points with its paired interval; empty where there is none."""
     entry = comparison["presets"].get(preset, {}).get(target, {}).get(key)
     if entry is None or entry["difference"] is None:
         return ""
