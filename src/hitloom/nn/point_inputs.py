@@ -5,6 +5,7 @@ Shape letters: N points, F features, I inputs of a network.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 
 import pydantic
@@ -66,8 +67,8 @@ def fourier_terms(scaled: Tensor, num_frequencies: int) -> Tensor:
 
     Shapes: (N, F) -> (N, 2 F num_frequencies), all sines before all cosines.
     """
-    octave = torch.pi * 2.0 ** torch.arange(num_frequencies, device=scaled.device)
-    angle = (scaled[:, :, None] * octave).flatten(1)
+    # one product for each frequency: a tensor of frequencies would fix the device of a traced graph
+    angle = torch.stack([scaled * (math.pi * 2.0**octave) for octave in range(num_frequencies)], 2).flatten(1)
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 

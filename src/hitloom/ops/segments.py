@@ -37,7 +37,7 @@ def segment_sum(values: Tensor, index: Tensor, num_segments: int) -> Tensor:
 def segment_count(index: Tensor, num_segments: int) -> Tensor:
     """Number of rows (S,) int64 of each segment."""
     ones = torch.ones_like(index, dtype=torch.int64)
-    return torch.zeros(num_segments, dtype=torch.int64, device=index.device).index_add(0, index, ones)
+    return index.new_zeros(num_segments, dtype=torch.int64).index_add(0, index, ones)
 
 
 def segment_mean(values: Tensor, index: Tensor, num_segments: int) -> Tensor:

@@ -95,11 +95,14 @@ class ActsEdges(nn.Module):
     float32, logits. With one column the score of a single edge is no special case for the plugin.
     """
 
+    signed: Tensor
+
     def __init__(self, stage: EdgeFilter | EdgeGNN, before: EdgeFilter | None) -> None:
         super().__init__()
         self.stage, self.before = stage, before
         configs = [stage.config.inputs, *([] if before is None else [before.config.inputs])]
         self.columns = NodeColumns(configs, with_place=True)
+        self.register_buffer("signed", torch.arange(len(EDGE_FEATURES)) < _NUM_SIGNED, persistent=False)
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Tensor:
         columns = self.columns(x)
@@ -109,8 +112,7 @@ class ActsEdges(nn.Module):
         inwards = order.index_select(0, a) > order.index_select(0, b)
         edges = torch.stack([torch.where(inwards, b, a), torch.where(inwards, a, b)])
         if edge_attr is not None:
-            signed = torch.arange(len(EDGE_FEATURES), device=x.device) < _NUM_SIGNED
-            edge_attr = torch.where(inwards[:, None] & signed, -edge_attr, edge_attr)
+            edge_attr = torch.where(inwards[:, None] & self.signed, -edge_attr, edge_attr)
         pos = torch.stack([r * phi.cos(), r * phi.sin(), z], 1)
         score = None
         if self.before is not None:

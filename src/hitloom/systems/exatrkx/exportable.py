@@ -63,7 +63,8 @@ class ExportableEdges(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         given = dict(zip(self.input_names, inputs, strict=True))
         stage, edges = self.stage, given["edge_index"]
-        attributes = edge_inputs(given.get("pos"), edges, given.get("edge_score"), stage.config.edges)
+        pos: Any = given.get("pos")  # read for the geometry alone
+        attributes = edge_inputs(pos, edges, given.get("edge_score"), stage.config.edges)
         return stage.network(stage.reader(given["features"]), edges, attributes).float().sigmoid()
 
 
