@@ -16,7 +16,7 @@ from torch_geometric.data import Batch
 
 from hitloom.data.edge_labels import edge_truth, truth_to_edge
 from hitloom.data.module_map import DOUBLET_QUANTITIES, TRIPLET_QUANTITIES, ModuleMap
-from hitloom.data.module_map_fit import Statistics, consecutive
+from hitloom.data.module_map_fit import Statistics, cells, consecutive
 from hitloom.data.truth_edges import truth_edges
 from hitloom.errors import ConfigError, DataError
 from hitloom.event import Event
@@ -310,6 +310,55 @@ def test_tensors_and_back():
         assert torch.equal(again.edges(event, **options), learned.edges(event, **options))
     with pytest.raises(DataError, match="tensor 'statistics' is missing"):
         ModuleMap.from_tensors({name: t for name, t in learned.to_tensors().items() if name != "statistics"})
+
+
+class TestCells:
+    def test_cells_are_all_azimuths_of_a_layer_in_a_bin_of_eta(self):
+        event = small_event(4)
+        eta = torch.asinh(event.pos[:, 2] / event.pos[:, :2].norm(dim=1)).double()
+        _, found = np.unique(cells(event, 0.5), return_inverse=True)
+        wanted = list(zip(event.layer.tolist(), torch.floor(eta / 0.5).tolist(), strict=True))
+        for a, b in itertools.combinations(range(event.num_points), 2):
+            assert (found[a] == found[b]) == (wanted[a] == wanted[b])
+        np.testing.assert_array_equal(cells(event, 0), (event.layer.numpy() << 24) | event.module.numpy())
+        with pytest.raises(ConfigError, match="eta_width 0 or at least 0.01 was wanted .got 0.001"):
+            ModuleMap.fit(TRAINING, eta_width=0.001)
+
+    @pytest.mark.parametrize("order", [2, 3])
+    def test_what_was_learned_is_found_again_at_every_azimuth(self, order):
+        learned = ModuleMap.fit(TRAINING, eta_width=0.3, doublets_only=order == 2)
+        for event in TRAINING:
+            truth = truth_edges(event)
+            turned = event.clone()
+            x, y = event.pos[:, 0].clone(), event.pos[:, 1].clone()
+            turned.pos = torch.stack([-y, x, event.pos[:, 2]], dim=1)
+            for one in (event, turned):
+                edges = learned.edges(one, tolerance=1e-4)
+                assert (truth_to_edge(edges, truth, one.num_points) >= 0).all()
+
+    def test_diff_dydx_is_taken_in_the_frame_of_the_middle_hit(self):
+        """Three hits around azimuth 0.7, the middle one on the axis."""
+        local = torch.tensor([[30.0, -1.0, 0], [60, 0, 0], [90, 4, 0]], dtype=torch.float64)
+        c, s = math.cos(0.7), math.sin(0.7)
+        event = Event(
+            pos=(local @ torch.tensor([[c, s, 0], [-s, c, 0], [0, 0, 1]], dtype=torch.float64)).float(),
+            layer=torch.tensor([2, 4, 6]),
+            object_index=torch.zeros(3, dtype=torch.int64),
+            object_id=torch.tensor([1]),
+            object_vertex=torch.zeros(1, 3),
+            module=torch.tensor([1, 2, 3]),
+        )
+        value = ModuleMap.fit([event], eta_width=0.5).statistics[0, 9, 2]
+        assert value == pytest.approx(1 / -30 - (-4) / -30, rel=1e-5)
+
+    def test_tensors_remember_the_cells_and_text_has_no_place(self, tmp_path):
+        learned, event = ModuleMap.fit(TRAINING, eta_width=0.4), small_event(300)
+        again = ModuleMap.from_tensors(learned.to_tensors())
+        assert again.eta_width == 0.4
+        assert torch.equal(again.edges(event), learned.edges(event))
+        assert learned.edges(event).shape[1] > 0
+        with pytest.raises(DataError, match="knows modules only"):
+            learned.write(tmp_path / "map.txt")
 
 
 class TestText:

@@ -31,16 +31,26 @@ def doublet_values(inner, outer, values):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def triplet_values(first, middle, last, values):
-    """Write diff_dzdr and diff_dydx of three hits into ``values`` (2,); a term with denominator 0 is 0."""
+def triplet_values(first, middle, last, turned, values):
+    """Write diff_dzdr and diff_dydx of three hits into ``values`` (2,); a term with denominator 0 is 0.
+
+    ``turned``: x points from the beam to the middle hit, so that diff_dydx is the same at every azimuth.
+    """
     dr12, dr23 = middle[R] - first[R], last[R] - middle[R]
     inner = (middle[Z] - first[Z]) / dr12 if dr12 != 0 else 0.0
     outer = (last[Z] - middle[Z]) / dr23 if dr23 != 0 else 0.0
     values[0] = inner - outer
+    cos, sin = 1.0, 0.0
+    if turned and middle[R] > 0:
+        cos, sin = middle[X] / middle[R], middle[Y] / middle[R]
     # the second difference of y is taken backwards: the published maps have it so
     dx12, dx23 = first[X] - middle[X], middle[X] - last[X]
-    inner = (middle[Y] - first[Y]) / dx12 if dx12 != 0 else 0.0
-    outer = (middle[Y] - last[Y]) / dx23 if dx23 != 0 else 0.0
+    dy12, dy23 = middle[Y] - first[Y], middle[Y] - last[Y]
+    if turned:
+        dx12, dy12 = cos * dx12 - sin * dy12, cos * dy12 + sin * dx12
+        dx23, dy23 = cos * dx23 + sin * dy23, cos * dy23 - sin * dx23
+    inner = dy12 / dx12 if dx12 != 0 else 0.0
+    outer = dy23 / dx23 if dx23 != 0 else 0.0
     values[1] = inner - outer
 
 
@@ -54,11 +64,11 @@ def many_doublets(hits, inner, outer):
 
 
 @njit(cache=True, nogil=True)
-def many_triplets(hits, first, middle, last):
-    """Return (P, 2) of the triples of rows ``first``, ``middle`` and ``last`` (P,)."""
+def many_triplets(hits, first, middle, last, turned):
+    """Return (P, 2) of the triples of rows ``first``, ``middle`` and ``last`` (P,); see :func:`triplet_values`."""
     values = np.empty((first.shape[0], 2))
     for i in range(first.shape[0]):
-        triplet_values(hits[first[i]], hits[middle[i]], hits[last[i]], values[i])
+        triplet_values(hits[first[i]], hits[middle[i]], hits[last[i]], turned, values[i])
     return values
 
 
@@ -111,7 +121,7 @@ def find_doublets(hits, start, pairs, bounds):
 
 
 @njit(cache=True, nogil=True)
-def mark_doublets(hits, first, ends, values, row_pairs, bounds):
+def mark_doublets(hits, first, ends, values, row_pairs, bounds, turned):
     """Return (S,) bool, the doublets of a triplet that passes all bounds of a row of the map.
 
     Parameters
@@ -119,6 +129,7 @@ def mark_doublets(hits, first, ends, values, row_pairs, bounds):
     first, ends, values : doublets as :func:`find_doublets` returns them.
     row_pairs : (R, 2) the pairs of modules of each row, inner and outer.
     bounds : (R, 10, 2) of the inner doublet, the outer doublet, the triplet.
+    turned : bool, see :func:`triplet_values`.
     """
     used = np.zeros(ends.shape[0], np.bool_)
     value = np.empty(2)
@@ -143,7 +154,7 @@ def mark_doublets(hits, first, ends, values, row_pairs, bounds):
                     break
                 if (used[d] and used[e]) or not _inside(values[e], bounds[row, 4:8]):
                     continue
-                triplet_values(hits[ends[d, 0]], hits[middle], hits[ends[e, 1]], value)
+                triplet_values(hits[ends[d, 0]], hits[middle], hits[ends[e, 1]], turned, value)
                 if _inside(value, bounds[row, 8:]):
                     used[d] = True
                     used[e] = True

@@ -2,7 +2,9 @@
 
 A row is a triplet of modules (or a doublet). Learned from true triplets of hits, it holds the range of four quantities
 of the inner and of the outer doublet, and of two of the triplet. Doublets of hits within all ranges are edges.
-C. Biscarat et al. (arXiv:2103.00916) describe the method; conventions are those of acorn.
+C. Biscarat et al. (arXiv:2103.00916) describe the method; conventions are those of acorn. Instead of modules a map may
+use cells: where a detector is symmetric under rotation, all azimuths of a layer within a bin of pseudorapidity. Such a
+map needs far fewer events; its diff_dydx is taken with the x axis through the middle hit.
 
 Shape letters: N points, E edges, M modules, R rows, Q quantities (4 for doublets, 10 for triplets), D pairs of modules.
 """
@@ -21,8 +23,7 @@ from torch import Tensor
 
 from hitloom.data._module_map_kernels import find_doublets, mark_doublets
 from hitloom.data.conditions import Conditions
-from hitloom.data.module_map_fit import fit_statistics, hit_rows, split_code
-from hitloom.data.truth_edges import point_groups
+from hitloom.data.module_map_fit import cells, fit_statistics, hit_rows, split_code
 from hitloom.errors import ConfigError, DataError, nearest
 from hitloom.event import Event
 
@@ -62,7 +63,7 @@ class ModuleMap:
     Parameters
     ----------
     modules : (M,) int64
-        Keys of modules (:func:`hitloom.data.truth_edges.point_groups`), ascending.
+        Keys of modules (:func:`hitloom.data.truth_edges.point_groups`) or cells, ascending.
     rows : (R, 3) or (R, 2) int64
         Places in ``modules``, inner first; triplets or doublets.
     occurrence : (R,) int64
@@ -71,6 +72,8 @@ class ModuleMap:
         Least, greatest, mean and rms (standard deviation) of each quantity, NaN where mean and rms are not known. Q:
         :data:`DOUBLET_QUANTITIES` of the inner doublet; of triplets also those of the outer one and
         :data:`TRIPLET_QUANTITIES`.
+    eta_width : float
+        Width in pseudorapidity of the cells; 0 = modules.
 
     Raises
     ------
@@ -79,7 +82,13 @@ class ModuleMap:
     """
 
     def __init__(
-        self, *, modules: IntArray, rows: IntArray, occurrence: IntArray, statistics: NDArray[np.float32]
+        self,
+        *,
+        modules: IntArray,
+        rows: IntArray,
+        occurrence: IntArray,
+        statistics: NDArray[np.float32],
+        eta_width: float = 0.0,
     ) -> None:
         num_quantities = {2: 4, 3: 10}.get(rows.shape[1] if rows.ndim == 2 else 0)
         if num_quantities is None or statistics.shape != (len(rows), num_quantities, 4) or len(occurrence) != len(rows):
@@ -93,6 +102,7 @@ class ModuleMap:
             row = int(np.argwhere(~(statistics[..., LOW] <= statistics[..., HIGH]))[0, 0])
             raise DataError(f"module map: row {row} has a range whose lower end is not below its upper end")
         self.modules, self.rows, self.occurrence, self.statistics = modules, rows, occurrence, statistics
+        self.eta_width = eta_width
         self._ready: tuple[Any, _Search] | None = None
 
     @classmethod
@@ -104,6 +114,7 @@ class ModuleMap:
         min_occurrence: int = 1,
         definition: str = "modulewise",
         doublets_only: bool = False,
+        eta_width: float = 0.0,
     ) -> ModuleMap:
         """Learn a map from the truth edges of events.
 
@@ -119,16 +130,20 @@ class ModuleMap:
             Of the truth edges (:func:`hitloom.data.truth_edges.truth_edges`), or ``stored``.
         doublets_only : bool
             A map of doublets: wider than one of triplets, and complete with fewer events.
+        eta_width : float
+            0 = learn modules; else cells of this width in pseudorapidity, each all azimuths of a layer.
 
         Raises
         ------
         ConfigError
-            When a condition or the definition does not exist.
+            When a condition or the definition does not exist, or the width is below 0.01.
         DataError
             When there is no event, an event lacks truth or modules, or no row is left.
         """
         order = 2 if doublets_only else 3
-        total, keys = fit_statistics(events, conditions=conditions, definition=definition, order=order)
+        total, keys = fit_statistics(
+            events, conditions=conditions, definition=definition, order=order, eta_width=eta_width
+        )
         enough = total.count >= min_occurrence
         if not enough.any():
             raise DataError(
@@ -139,10 +154,12 @@ class ModuleMap:
         rms = np.sqrt(total.square[enough] / count[:, None])
         statistics = np.stack([total.low[enough], total.high[enough], total.mean[enough], rms], axis=2)
         rows = keys[split_code(total.code[enough], order)]
-        return cls.of_keys(rows=rows, occurrence=count, statistics=_outwards(statistics))
+        return cls.of_keys(rows=rows, occurrence=count, statistics=_outwards(statistics), eta_width=eta_width)
 
     @classmethod
-    def of_keys(cls, *, rows: IntArray, occurrence: IntArray, statistics: NDArray[np.float32]) -> ModuleMap:
+    def of_keys(
+        cls, *, rows: IntArray, occurrence: IntArray, statistics: NDArray[np.float32], eta_width: float = 0.0
+    ) -> ModuleMap:
         """Return the map of rows of module keys, sorted by them.
 
         Raises
@@ -161,6 +178,7 @@ class ModuleMap:
             rows=place.reshape(rows.shape).astype(np.int64),
             occurrence=occurrence[order],
             statistics=statistics[order],
+            eta_width=eta_width,
         )
 
     @property
@@ -245,7 +263,7 @@ class ModuleMap:
             )
             self._ready = settings, self._make_search(bounds)
         search = self._ready[1]
-        module, hits = point_groups(event), hit_rows(event)
+        module, hits = cells(event, self.eta_width), hit_rows(event)
         batch = event.batch.cpu().numpy() if event.get("batch") is not None else np.zeros(len(hits), dtype=np.int64)
         found = [self._edges_of(np.flatnonzero(batch == one), module, hits, search) for one in np.unique(batch)]
         edges = np.concatenate(found, axis=1) if found else np.zeros((2, 0), dtype=np.int64)
@@ -262,7 +280,8 @@ class ModuleMap:
         hits = hits[points]
         first, ends, values = find_doublets(hits, start, search.pairs, search.pair_bounds)
         if self.order == 3:
-            ends = ends[mark_doublets(hits, first, ends, values, search.row_pairs, search.bounds)]
+            turned = self.eta_width > 0
+            ends = ends[mark_doublets(hits, first, ends, values, search.row_pairs, search.bounds, turned)]
         source, target = points[ends].T
         size = (hits[:, 0] ** 2 + hits[:, 2] ** 2)[ends].T
         turned = (size[0] > size[1]) | ((size[0] == size[1]) & (source > target))
@@ -288,7 +307,8 @@ class ModuleMap:
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return the map as tensors, for a checkpoint."""
-        return {name: torch.from_numpy(getattr(self, name)) for name in _TENSORS}
+        tensors = {name: torch.from_numpy(getattr(self, name)) for name in _TENSORS}
+        return tensors | {"eta_width": torch.tensor([self.eta_width], dtype=torch.float64)}
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> ModuleMap:
@@ -308,6 +328,7 @@ class ModuleMap:
             rows=arrays["rows"],
             occurrence=arrays["occurrence"],
             statistics=arrays["statistics"],
+            eta_width=float(tensors["eta_width"]) if "eta_width" in tensors else 0.0,
         )
 
     @classmethod

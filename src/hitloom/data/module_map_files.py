@@ -59,8 +59,10 @@ def write_module_map(module_map: ModuleMap, path: str | Path) -> None:
     Raises
     ------
     DataError
-        When the map is one of doublets, for which the format has no place.
+        When the map is one of doublets or of cells, for which the format has no place.
     """
+    if module_map.eta_width:
+        raise DataError(f"{path}: the text format knows modules only; mend: keep a map of cells as tensors")
     if module_map.order != 3:
         raise DataError(f"{path}: the text format knows triplets only; mend: keep a map of doublets as tensors")
     path = Path(path)

@@ -18,8 +18,8 @@ from hitloom.data._module_map_kernels import many_doublets, many_triplets
 from hitloom.data.conditions import Conditions
 from hitloom.data.edge_labels import same_object
 from hitloom.data.features import pseudorapidity
-from hitloom.data.truth_edges import point_groups, truth_edges
-from hitloom.errors import DataError
+from hitloom.data.truth_edges import module_key, point_groups, truth_edges
+from hitloom.errors import ConfigError, DataError
 from hitloom.event import Event
 
 IntArray = NDArray[np.int64]
@@ -33,6 +33,32 @@ def hit_rows(event: Event) -> FloatArray:
     x, y, z = event.pos.cpu().double().numpy().T
     r = np.hypot(x, y)
     return np.stack([r, np.arctan2(y, x), z, pseudorapidity(r, z), x, y], axis=1)
+
+
+def cells(event: Event, eta_width: float) -> IntArray:
+    """Return (N,) int64, equal for points of the same cell: a module, or a bin of pseudorapidity in a layer.
+
+    Parameters
+    ----------
+    eta_width : float
+        Width of the bins; 0 = cells are modules.
+
+    Raises
+    ------
+    ConfigError
+        When the width is neither 0 nor at least 0.01.
+    DataError
+        When the event does not say on which module (or layer) its points lie.
+    """
+    if eta_width == 0:
+        return point_groups(event)
+    if not eta_width >= 0.01:
+        raise ConfigError(f"module map: eta_width 0 or at least 0.01 was wanted (got {eta_width})")
+    point_groups(event, "layer")
+    layer = event.layer.cpu().numpy()
+    volume = event.volume.cpu().numpy() if "volume" in event else np.zeros_like(layer)
+    place = np.floor(hit_rows(event)[:, 3] / eta_width).astype(np.int64)
+    return module_key(volume, layer, place + (1 << 23))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +154,12 @@ def consecutive(edges: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def fit_statistics(
-    events: Iterable[Event], *, conditions: Mapping[str, Any] | Conditions, definition: str, order: int
+    events: Iterable[Event],
+    *,
+    conditions: Mapping[str, Any] | Conditions,
+    definition: str,
+    order: int,
+    eta_width: float,
 ) -> tuple[Statistics, IntArray]:
     """Return statistics of sequences of ``order`` (2 or 3) modules, and the module keys (M,) of their code.
 
@@ -145,7 +176,7 @@ def fit_statistics(
     for event in events:
         num_events += 1
         edges = _chosen_edges(event, conditions, definition)
-        module = point_groups(event)[edges]
+        module = cells(event, eta_width)[edges]
         code = numbers(module.reshape(-1)).reshape(module.shape)
         hits = hit_rows(event)
         doublets = many_doublets(hits, edges[0], edges[1])
@@ -153,7 +184,7 @@ def fit_statistics(
             found = Statistics.of((code[0] << _BITS) | code[1], doublets)
         else:
             inner, outer = consecutive(edges)
-            three = many_triplets(hits, edges[0][inner], edges[1][inner], edges[1][outer])
+            three = many_triplets(hits, edges[0][inner], edges[1][inner], edges[1][outer], eta_width > 0)
             sequence = (((code[0][inner] << _BITS) | code[1][inner]) << _BITS) | code[1][outer]
             found = Statistics.of(sequence, np.concatenate([doublets[inner], doublets[outer], three], axis=1))
         parts.append(found)
