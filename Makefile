@@ -29,6 +29,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/dbscan.py
 	$(BIN)/python benchmarks/eggnet.py
 	$(BIN)/python benchmarks/metrics.py
+	$(BIN)/python benchmarks/segmentation.py
 
 $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
