@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -62,16 +63,28 @@ def checked_scores(score: Tensor, num_edges: int) -> NDArray[Any]:
 def numbered(labels: Tensor, min_size: int = 1) -> Tensor:
     """Return labels (N,) counted from 0 by the lowest point of each group; groups below ``min_size`` become -1.
 
-    Labels below 0 stay -1.
+    Labels below 0 stay -1; the others may be any numbers of the order of N.
     """
     if not labels.numel():
         return labels
-    member = labels >= 0
-    group = labels.clamp(min=0)
-    size = torch.bincount(group[member], minlength=int(group.max()) + 1)
-    keep = member & (size[group] >= min_size)
-    rows = torch.arange(len(labels))
-    first = torch.full((len(size),), len(labels)).scatter_reduce(0, group[member], rows[member], "amin")
-    lead = first[group].clamp(max=len(labels) - 1)  # lowest point of each point's group
-    rank = ((lead == rows) & keep).cumsum(0) - 1
-    return torch.where(keep, rank[lead], -1)
+    names = labels.numpy()
+    return torch.from_numpy(_numbered(names, int(names.max()) + 1, min_size))
+
+
+@njit(cache=True, nogil=True)
+def _numbered(labels, num_names, min_size):  # type: ignore[no-untyped-def]
+    size = np.zeros(max(0, num_names), np.int64)
+    for i in range(labels.shape[0]):
+        if labels[i] >= 0:
+            size[labels[i]] += 1
+    name = np.full(max(0, num_names), -1, np.int64)
+    result = np.full(labels.shape[0], -1, np.int64)
+    count = 0
+    for i in range(labels.shape[0]):
+        group = labels[i]
+        if group >= 0 and size[group] >= min_size:
+            if name[group] < 0:
+                name[group] = count
+                count += 1
+            result[i] = name[group]
+    return result

@@ -78,9 +78,17 @@ class OutwardGraph:
 
 
 def outward_graph(
-    edge_index: Tensor, score: Tensor, *, num_points: int, order: Tensor, tie_key: Tensor | None = None
+    edge_index: Tensor,
+    score: Tensor,
+    *,
+    num_points: int,
+    order: Tensor,
+    tie_key: Tensor | None = None,
+    cut: float | None = None,
 ) -> OutwardGraph:
     """Return the graph of edges (2, E), scores (E,), outwards by ``order`` (N,), ties by ``tie_key`` (N,) or (N, K).
+
+    Only edges scored above ``cut`` are kept, compared in the precision of the scores; None keeps all.
 
     Raises
     ------
@@ -92,18 +100,22 @@ def outward_graph(
     point = ranked(num_points, order, tie_key)
     rank = np.empty(num_points, np.int64)
     rank[point] = np.arange(num_points)
+    if cut is not None:
+        keep = values > values.dtype.type(cut)
+        edges, values = edges[:, keep], values[keep]
     source, target, best = _outwards(rank, edges[0], edges[1], values)
     return OutwardGraph(point=point, source=source, target=target, score=best)
 
 
 def ranked(num_points: int, order: Tensor, tie_key: Tensor | None) -> NDArray[np.int64]:
     """Return (N,) the row of the point of each rank."""
-    keys = [_key(order, "order", num_points)[:, 0]]
-    if tie_key is not None:
-        keys = [*_key(tie_key, "tie_key", num_points).T[::-1], *keys]
-    if len(keys) == 1:
-        return np.argsort(keys[0], kind="stable").astype(np.int64)
-    return np.lexsort(keys).astype(np.int64)
+    first = _key(order, "order", num_points)[:, 0]
+    rest = [] if tie_key is None else [*_key(tie_key, "tie_key", num_points).T[::-1]]
+    point = np.argsort(first)
+    outwards = first[point]
+    if (outwards[1:] == outwards[:-1]).any():
+        point = np.lexsort([*rest, first])
+    return point.astype(np.int64)
 
 
 def _key(values: Tensor, name: str, num_points: int) -> NDArray[Any]:
@@ -135,6 +147,20 @@ def sort_by(key, num):
 
 
 @njit(cache=True, nogil=True)
+def _sort_short(row, key):
+    """Sort the edges of a row by their key, in place; by insertion while the row is short."""
+    if row.shape[0] > 32:
+        row[:] = row[np.argsort(key[row])]
+        return
+    for place in range(1, row.shape[0]):
+        e = row[place]
+        while place > 0 and key[row[place - 1]] > key[e]:
+            row[place] = row[place - 1]
+            place -= 1
+        row[place] = e
+
+
+@njit(cache=True, nogil=True)
 def _outwards(rank, one, other, score):
     """Return sources, targets and scores of distinct outward edges, sorted by source and target."""
     num_edges = one.shape[0]
@@ -145,21 +171,22 @@ def _outwards(rank, one, other, score):
         b = rank[other[e]]
         low[e] = min(a, b)
         high[e] = max(a, b)
-    _, by_high = sort_by(high, rank.shape[0])
-    _, by_low = sort_by(low[by_high], rank.shape[0])
+    starts, by_low = sort_by(low, rank.shape[0])
     source = np.empty(num_edges, np.int64)
     target = np.empty(num_edges, np.int64)
     best = np.empty(num_edges, score.dtype)
     count = 0
-    for place in range(num_edges):
-        e = by_high[by_low[place]]
-        if low[e] == high[e]:
-            continue
-        if count and source[count - 1] == low[e] and target[count - 1] == high[e]:
-            best[count - 1] = max(best[count - 1], score[e])
-            continue
-        source[count] = low[e]
-        target[count] = high[e]
-        best[count] = score[e]
-        count += 1
+    for i in range(rank.shape[0]):
+        row = by_low[starts[i] : starts[i + 1]]
+        _sort_short(row, high)
+        for e in row:
+            if high[e] == i:
+                continue
+            if count and source[count - 1] == i and target[count - 1] == high[e]:
+                best[count - 1] = max(best[count - 1], score[e])
+                continue
+            source[count] = i
+            target[count] = high[e]
+            best[count] = score[e]
+            count += 1
     return source[:count].copy(), target[:count].copy(), best[:count].copy()

@@ -94,7 +94,8 @@ def longest_roads(starts, target, score, in_starts, in_source, used, min_score, 
                 label[i] = count
             for e in range(in_starts[i], in_starts[i + 1]):
                 j = in_source[e]
-                if j > first and not used[j] and not waiting[j]:
+                # whoever stepped elsewhere would do so without this point too
+                if after[j] == i and j > first and not used[j] and not waiting[j]:
                     waiting[j] = True
                     heapq.heappush(queue, -j)
             i = after[i]
@@ -110,7 +111,7 @@ def longest_roads(starts, target, score, in_starts, in_source, used, min_score, 
                 continue
             for e in range(in_starts[j], in_starts[j + 1]):
                 k = in_source[e]
-                if not used[k] and not waiting[k]:
+                if (after[k] == j or length[j] > before) and not used[k] and not waiting[k]:
                     waiting[k] = True
                     heapq.heappush(queue, -k)
     return label

@@ -130,7 +130,7 @@ def shortest_paths(
     >>> shortest_paths(edges, torch.full((4,), 0.9), num_points=4, order=torch.arange(4.0)).tolist()
     [0, 0, -1, 0]
     """
-    graph = outward_graph(edge_index, score, num_points=num_points, order=order, tie_key=tie_key).above(score_cut)
+    graph = outward_graph(edge_index, score, num_points=num_points, order=order, tie_key=tie_key, cut=score_cut)
     num_in, num_out = graph.degrees()
     label = shortest_paths_labels(graph.starts(), graph.target, (num_in == 0) & (num_out > 0))
     return numbered(graph.labels(label), min_size).to(edge_index.device)

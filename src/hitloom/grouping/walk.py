@@ -85,7 +85,7 @@ def walk(
         raise ConfigError(f"add_score: {add_score} is below min_score {min_score}; mend: add_score >= min_score")
     if prefer not in ("last", "first"):
         raise ConfigError(f"prefer: '{prefer}' is neither 'last' nor 'first'")
-    graph = outward_graph(edge_index, score, num_points=num_points, order=order, tie_key=tie_key).above(score_cut)
+    graph = outward_graph(edge_index, score, num_points=num_points, order=order, tie_key=tie_key, cut=score_cut)
     root, size, simple = chains(graph.source, graph.target, num_points)
     label = np.where(simple & (size >= max(2, min_chain)), root, -1)
     if not cc_only and not simple.all():
