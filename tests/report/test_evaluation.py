@@ -288,3 +288,14 @@ def test_same_partition_knows_renamed_from_different():
     assert not same_partition(first, np.array([7, 7, 7, 7, -1]))
     assert not same_partition(first, np.array([7, 7, 2, 3, -1]))
     assert not same_partition(first, np.array([7, 7, 2, 2, 2]))
+
+
+def test_events_that_were_cut_by_truth_before_they_were_stored_say_so(events, results):
+    from hitloom.data.transforms import hard_cut
+
+    cut = [hard_cut(event, {"object_pt": [0.0, ".inf"]}) for event in events]
+    fitting = [toy_result(event) for event in cut]
+    sample = evaluate_results(fitting, events=cut, config=QUICK)["headline"]["sample"]
+    assert sample["truth_selected_input"] is True
+    assert "object_pt" in sample["hit_selection"]
+    assert evaluate_results(results, events=events, config=QUICK)["headline"]["sample"]["truth_selected_input"] is False

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hitloom._version import __version__
+from hitloom.data.transforms import is_truth_selected
 from hitloom.errors import ConfigError
 from hitloom.event import Event
 from hitloom.metrics.compare import compare
@@ -72,8 +73,9 @@ def evaluate_results(
         written then, and an earlier report stays.
     """
     opened = open_results(results, split=split)
-    settings = _with_record(config or EvaluationConfig(), opened)
     store = open_events(events if events is not None else opened.events, where=opened.name, split=split)
+    config = _with_cut_events(config or EvaluationConfig(), store.items)
+    settings = _with_record(config, opened)
     metrics, view = collect(
         _source(opened, settings),
         store.items,
@@ -94,7 +96,7 @@ def evaluate_results(
         own, _ = collect(
             _source(other, _for_baseline(settings)),
             store.items,
-            _with_record(_for_baseline(config or EvaluationConfig()), other),
+            _with_record(_for_baseline(config), other),
             scan=False,
             on_event=lambda number, name=other_name: on_event(name, number),  # type: ignore[misc]
         )
@@ -141,6 +143,16 @@ def _with_record(config: EvaluationConfig, opened: Opened) -> EvaluationConfig:
     if opened.truth_selected_input:
         update["truth_selected_input"] = True
     return config.model_copy(update=update)
+
+
+def _with_cut_events(config: EvaluationConfig, events: Iterable[Event]) -> EvaluationConfig:
+    """Return the configuration with what the events say of cuts by truth that were made before they were stored."""
+    first = next(iter(events), None)
+    if first is None or not is_truth_selected(first):
+        return config
+    cuts = ", ".join(str(text) for text in first.provenance_dict().get("hard_cuts", []))
+    text = f"{config.hit_selection}; the stored events hold those with {cuts}" if cuts else config.hit_selection
+    return config.model_copy(update={"truth_selected_input": True, "hit_selection": text})
 
 
 def _for_baseline(config: EvaluationConfig) -> EvaluationConfig:
