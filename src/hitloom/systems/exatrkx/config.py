@@ -188,8 +188,9 @@ class ModuleMapConfig(Config):
     ``method``: bounds are the smallest and largest value seen (``minmax``), mean +- ``threshold_factor`` rms
     (``meanrms``), or that above ``occurrence_threshold`` occurrences and the former below (``hybrid``). ``tolerance``
     moves bounds outwards by a share of themselves. ``doublets_only``: a map of pairs of modules, not of triplets:
-    wider, and complete after fewer events. ``conditions``: particles that the map is learned from. ``sizes``: the
-    tensors of the learned map, written by the training.
+    wider, and complete after fewer events. ``eta_width``: instead of modules, cells of a layer of this width in
+    pseudorapidity, at all azimuths: complete after a few hundred events. ``conditions``: particles that the map is
+    learned from. ``sizes``: the tensors of the learned map, written by the training.
     """
 
     method: Literal["minmax", "meanrms", "hybrid"] = "minmax"
@@ -198,6 +199,7 @@ class ModuleMapConfig(Config):
     occurrence_threshold: int = Field(default=5, ge=1)
     min_occurrence: int = Field(default=1, ge=1)
     doublets_only: bool = False
+    eta_width: float = Field(default=0.0, ge=0)
     definition: Literal["stored", "modulewise", "modulewise-first", "layerwise"] = "modulewise"
     conditions: dict[str, Any] = Field(default_factory=dict)
     sizes: dict[str, tuple[str | int, ...]] = Field(default_factory=dict)

@@ -55,6 +55,7 @@ class ModuleMapStage(Stage):
             min_occurrence=config.min_occurrence,
             definition=config.definition,
             doublets_only=config.doublets_only,
+            eta_width=config.eta_width,
         )
         tensors = found.to_tensors()
         sizes = {name: (str(t.dtype).removeprefix("torch."), *t.shape) for name, t in tensors.items()}
