@@ -28,6 +28,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/knn.py
 	$(BIN)/python benchmarks/dbscan.py
 	$(BIN)/python benchmarks/eggnet.py
+	$(BIN)/python benchmarks/interaction.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/segmentation.py
 

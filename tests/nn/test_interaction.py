@@ -65,13 +65,14 @@ def compare(net: nn.Module, oracle: Any, x: Tensor, edges: Tensor, attributes: T
             torch.testing.assert_close(a.grad.double(), b.grad, atol=3e-5, rtol=3e-4)
 
 
-@pytest.mark.parametrize("chunk_bytes", [1, 1 << 19])
+@pytest.mark.parametrize("chunk_bytes", [1, 1 << 20])
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_equals_the_plain_formulation(
     changes: dict, checkpointing: bool, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(chunked_mlp, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(edge_pass, "CHUNK_BYTES", chunk_bytes)
     monkeypatch.setattr(edge_pass, "CHECKPOINT_ROWS", 100)
     torch.manual_seed(0)
     net = roughen(InteractionNetwork(**(SHAPE | changes), checkpointing=checkpointing))

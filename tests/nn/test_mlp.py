@@ -64,3 +64,28 @@ def test_mistakes_are_named():
         MLP(in_dim=1, hidden_dim=1, out_dim=1, num_layers=1, activation="SiLu")
     with pytest.raises(ConfigError, match="num_layers came as 0"):
         MLP(in_dim=1, hidden_dim=1, out_dim=1, num_layers=0)
+
+
+def test_affine_normalisation_and_a_normalised_output():
+    torch.manual_seed(0)
+    mlp = MLP(
+        in_dim=5, hidden_dim=[7, 4], out_dim=3, activation="ReLU", output_activation="Tanh", affine=True,
+        normalise_output=True,
+    )  # fmt: skip
+    layers: list[nn.Module] = []
+    for depth, linear in enumerate(mlp.linears):
+        norm = nn.LayerNorm(linear.out_features)
+        with torch.no_grad():
+            norm.weight.copy_(mlp.norms[depth][0].weight.uniform_(0.5, 2))
+            norm.bias.copy_(mlp.norms[depth][0].bias.uniform_(-1, 1))
+        layers += [linear, norm, nn.Tanh() if depth == 2 else nn.ReLU()]
+    x = torch.randn(4, 6, 5)
+    torch.testing.assert_close(mlp(x), nn.Sequential(*layers)(x))
+    assert [linear.out_features for linear in mlp.linears] == [7, 4, 3]
+
+
+def test_widths_and_number_of_layers_must_agree():
+    with pytest.raises(ConfigError, match="num_layers came as 2 with 2 hidden widths, wanted 3"):
+        MLP(in_dim=1, hidden_dim=[2, 2], out_dim=1, num_layers=2)
+    with pytest.raises(ConfigError, match="num_layers came as None"):
+        MLP(in_dim=1, hidden_dim=2, out_dim=1)

@@ -45,7 +45,7 @@ def gather_two(first, last, source, target, at_source, at_target, out):  # type:
 def norm_act(first, last, x, weight, bias, normalise, kind, out):  # type: ignore[no-untyped-def]
     """Activation of ``weight`` times the rows of ``x`` (R, C), layer-normalised if asked for, plus ``bias``.
 
-    The result goes into ``out``, which may be ``x``.
+    The result goes into ``out``.
     """
     for r in range(first, last):
         mean, scale = _F(0.0), _F(1.0)

@@ -57,13 +57,14 @@ def over_spans(kernel: Callable[..., Any], num: int, *arguments: Any, grain: int
     ``own`` (threads, ...), where given, has a slot for each thread, passed as the last argument.
     """
     threads = min(num_threads(), max(1, num // grain)) if own is None else min(len(own), max(1, num // grain))
-    step = max(1, -(-num // threads))
+    if threads == 1:
+        kernel(0, num, *arguments, *(() if own is None else (own[0],)))
+        return
+    step = -(-num // threads)
     calls = [
         (first, min(num, first + step), *arguments, *(() if own is None else (own[i],)))
         for i, first in enumerate(range(0, num, step))
     ]
-    if not calls:
-        return
     work = [_executor(threads).submit(kernel, *call) for call in calls[1:]]
     kernel(*calls[0])
     for part in work:

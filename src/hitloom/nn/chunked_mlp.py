@@ -26,7 +26,7 @@ from hitloom.nn.mlp import MLP
 from hitloom.nn.node_sums import NodeSums, Tell
 from hitloom.ops._threads import num_threads
 
-CHUNK_BYTES = 1 << 19  # of the widest layer, for each thread
+CHUNK_BYTES = 1 << 20  # of the widest layer, for each thread
 _KINDS = {"SiLU": 0, "ReLU": 1, "Tanh": 2, "Identity": 3, "Sigmoid": 4}
 GRAIN = 512  # rows worth a thread
 CHANNELS = 32  # channels worth a thread
@@ -148,7 +148,9 @@ class _Pass:
         self.parameters = tensors[at + 2 * plan.num_inputs :]
         self.size = max(64, CHUNK_BYTES * num_threads() // (4 * max(plan.widths)))
         self.buffers: dict[tuple[str, int], Tensor] = {}
-        self.plain = {w: (np.ones(w, np.float32), np.zeros(w, np.float32)) for w in plan.widths}
+        self.end_arrays = [end.numpy() for end in plan.ends or ()]
+        self.share_arrays = [share.detach().numpy() for share in self.shares if share is not None]
+        self.scales = [self._scale(stage, width) for stage, width in zip(plan.stages, plan.widths, strict=False)]
 
     def chunks(self) -> Iterator[slice]:
         for first in range(0, self.plan.num_rows, self.size):
@@ -161,19 +163,19 @@ class _Pass:
             self.buffers[key] = torch.empty(min(self.size, self.plan.num_rows), width)
         return self.buffers[key][:num]
 
-    def scale(self, stage: Stage, width: int) -> tuple[Any, Any]:
+    def _scale(self, stage: Stage, width: int) -> tuple[Any, Any]:
         if stage.scale is None:
-            return self.plain[width]
-        return tuple(self.parameters[stage.scale + i].detach().numpy() for i in range(2))  # type: ignore[return-value]
+            return np.ones(width, np.float32), np.zeros(width, np.float32)
+        weight, bias = self.parameters[stage.scale : stage.scale + 2]
+        return weight.detach().numpy(), bias.detach().numpy()
 
     def first(self, s: slice, out: Tensor) -> Tensor:
         """Write the output of the first layer of a chunk."""
         from hitloom.nn import _edge_kernels
 
         if self.plan.ends is not None:
-            ends = [end.numpy()[s] for end in self.plan.ends]
-            arrays = [share.detach().numpy() for share in self.shares]
-            over_spans(_edge_kernels.gather_two, len(out), *ends, *arrays, out.numpy(), grain=GRAIN)
+            ends = [end[s] for end in self.end_arrays]
+            over_spans(_edge_kernels.gather_two, len(out), *ends, *self.share_arrays, out.numpy(), grain=GRAIN)
             start = 0
         else:
             torch.addmm(self.parameters[0], self.rows[0][s], self.weights[0].T, out=out)
@@ -194,11 +196,11 @@ class _Pass:
 
         value = self.first(s, space(0))
         for depth, stage in enumerate(self.plan.stages[:num_stages]):
-            scale, shift = self.scale(stage, widths[depth])
-            out = value if values[depth] is None else self.buffer("active", num, widths[depth])
+            # not in place: a loop over two names for the same memory is not vectorised
+            out = self.buffer("active", num, widths[depth])
             over_spans(
-                _edge_kernels.norm_act, num, value.numpy(), scale, shift, stage.normalise, stage.kind, out.numpy(),
-                grain=GRAIN,
+                _edge_kernels.norm_act, num, value.numpy(), *self.scales[depth], stage.normalise, stage.kind,
+                out.numpy(), grain=GRAIN,
             )  # fmt: skip
             value = out
             if stage.linear is not None:
@@ -324,11 +326,10 @@ class _Backward(_Pass):
             else:
                 torch.mm(grad, self.parameters[stage.linear], out=below)
             active = self.buffer("active", num, width)
-            scale, shift = self.scale(stage, width)
             sums = self.sums[width]
             sums[:] = 0
             over_spans(
-                _edge_kernels.norm_act_backward, num, values[depth].numpy(), scale, shift, stage.normalise,
+                _edge_kernels.norm_act_backward, num, values[depth].numpy(), *self.scales[depth], stage.normalise,
                 stage.kind, below.numpy(), active.numpy(), grain=GRAIN, own=sums,
             )  # fmt: skip
             if stage.linear is not None:
@@ -356,7 +357,7 @@ class _Backward(_Pass):
         if self.plan.ends is None:
             self.grad_parameters[0] += grad.sum(0)
             return
-        for end, into in zip(self.plan.ends, self.grad_shares, strict=True):
+        for end, into in zip(self.end_arrays, self.grad_shares, strict=True):
             over_spans(
-                _edge_kernels.add_at, grad.shape[1], end.numpy()[s], grad.numpy(), into.numpy(), grain=CHANNELS
+                _edge_kernels.add_at, grad.shape[1], end[s], grad.numpy(), into.numpy(), grain=CHANNELS
             )  # fmt: skip

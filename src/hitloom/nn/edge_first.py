@@ -19,6 +19,9 @@ from hitloom.nn.mlp import MLP, LayerNorm
 class EdgeFirstNetwork(nn.Module):
     """Edge classifier whose score depends on the direction of an edge.
 
+    The decoder reads the edges alone, so the node network of the last iteration has no part in the score; it is there
+    in the published count of parameters.
+
     Shapes: x (N, F) float32, edge_index (2, E) int64, edge_attr (E, G) float32 or None -> logits (E,) float32.
 
     Parameters
@@ -101,11 +104,15 @@ class EdgeFirstNetwork(nn.Module):
         for iteration in range(self.num_iterations):
             at = min(iteration, len(self.node_networks) - 1)
             node_network, edge_network = self.node_networks[at], self.edge_networks[at]
+            last = iteration == self.num_iterations - 1  # its node network would tell nobody
             state = torch.cat([x, first_x], 1) if self.concat else x
             edges, messages = edge_pass(
                 edge_network, graph, state, [edges, first_edges] if self.concat else [edges],  # type: ignore[arg-type]
-                checkpointing=again, reuse=iteration > 0 or not self.concat, aggregation=["sum"], in_out=True,
+                checkpointing=again, reuse=iteration > 0 or not self.concat, in_out=True,
+                aggregation=() if last else ["sum"],
             )  # fmt: skip
+            if last:
+                break
             if not self.in_out:
                 messages = [messages[0] + messages[1]]
             x = row_pass(node_network, [*messages, state], checkpointing=again)  # type: ignore[arg-type]

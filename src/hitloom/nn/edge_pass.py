@@ -19,10 +19,12 @@ from torch.utils.checkpoint import checkpoint
 from hitloom.nn.aggregation import AGGREGATIONS
 from hitloom.nn.chunked_mlp import applies, run_rows
 from hitloom.nn.edge_graph import EdgeGraph
+from hitloom.nn.fused import is_traced
 from hitloom.nn.mlp import MLP
 from hitloom.nn.node_sums import CHUNKED, Tell
 
 CHECKPOINT_ROWS = 1 << 17  # rows that plain torch computes again at a time
+CHUNK_BYTES = 2 << 20  # of the widest layer of plain torch without gradients, for each thread
 
 
 def edge_pass(
@@ -97,12 +99,21 @@ def row_pass(mlp: MLP, rows: Sequence[Tensor], *, residual: bool = False, checkp
 
 
 def _plain(mlp: MLP, call: Callable[..., Tensor], rows: Sequence[Tensor], checkpointing: bool) -> Tensor:
-    """Call on all rows; with ``checkpointing`` in parts, of which only inputs and outputs are kept."""
-    if not (checkpointing and torch.is_grad_enabled()):
+    """Call on all rows, or part by part.
+
+    With gradients and ``checkpointing`` only inputs and outputs of a part are kept; without gradients, on the CPU, the
+    temporaries of a part stay in cache. Rows that see each other (batch normalisation) are never parted.
+    """
+    grad = torch.is_grad_enabled()
+    num = rows[0].shape[0]
+    if is_traced() or not (checkpointing if grad else rows[0].device.type == "cpu"):
         return call(*rows)
-    num, size = rows[0].shape[0], CHECKPOINT_ROWS if mlp.row_wise else max(1, rows[0].shape[0])
-    parts = [
-        checkpoint(call, *(row[first : first + size] for row in rows), use_reentrant=False)
-        for first in range(0, max(1, num), size)
-    ]
-    return torch.cat(parts)
+    widest = max(int(linear.out_features) for linear in mlp.linears)  # type: ignore[arg-type]
+    size = CHECKPOINT_ROWS if grad else max(64, CHUNK_BYTES * torch.get_num_threads() // (4 * widest))
+    if not mlp.row_wise:
+        size = max(1, num)
+    parts = []
+    for first in range(0, max(1, num), size):
+        part = [row[first : first + size] for row in rows]
+        parts.append(checkpoint(call, *part, use_reentrant=False) if grad else call(*part))
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
