@@ -149,7 +149,7 @@ def test_exatrkx_defect_26_every_operator_on_edges(value, wanted):
         ({}, [1, 1, 1, 1, 1, 1, 1]),
     ],
 )
-def test_every_quantity(conditions, wanted):
+def test_exatrkx_defect_08_every_quantity_is_looked_up_under_its_own_name(conditions, wanted):
     assert fitting(conditions) == wanted
 
 
@@ -218,7 +218,7 @@ def test_a_batch_gives_what_its_events_give():
     )
 
 
-def test_mistakes_are_told():
+def test_exatrkx_defect_07_mistakes_are_told():
     with pytest.raises(ConfigError, match=r"'rules\.0\.conditions': 'pt': unknown operator 'isnt'|unknown operator"):
         build(EdgeWeighting, {"rules": [{"weight": 1, "conditions": {"pt": ["isnt", 1]}}]})
     with pytest.raises(ConfigError, match="name one quantity twice"):

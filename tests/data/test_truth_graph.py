@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric.data import Batch
 
+from hitloom.data.edge_labels import same_object
+from hitloom.data.edge_rules import oracle_cut
 from hitloom.data.truth_edges import DEFINITIONS, redundant_split, truth_edges
 from hitloom.errors import ConfigError, DataError
 from hitloom.event import Event
@@ -117,6 +119,15 @@ def test_exatrkx_defect_01_noise_and_objects_without_vertex_have_no_edge_and_ids
         assert truth_edges(event, definition).shape == (2, 0)
     assert event.object_id.dtype == torch.int64
     assert int(event.object_id[2]) == 2**62 + 1
+
+
+def test_exatrkx_defect_23_a_particle_without_truth_edge_stays_a_particle():
+    """Both hits on one module: no edge, and yet neither hit is noise."""
+    event = event_of([(0, 8, 2, 1, 1), (0, 8, 2, 1, 2), (2, 8, 2, 1, 1), (2, 8, 4, 1, 2)])
+    for definition in DEFINITIONS:
+        assert truth_edges(event, definition).tolist() == [[2], [3]]
+    assert same_object(torch.tensor([[0, 0], [1, 2]]), event).tolist() == [True, False]
+    assert oracle_cut(event, {"object_id": ["is", 4]}).num_points == 2
 
 
 def test_a_batch_gives_what_its_events_give():
