@@ -112,6 +112,8 @@ def export(
                 "min_agreement": agreement,
                 "parity": checks,
             }
+            if not checks:
+                raise ConfigError(f"{path}: no size to compare came, wanted at least one; mend: leave sizes out")
             worst = min(checks, key=lambda check: check["agreement"])
             if worst["agreement"] < agreement:
                 raise ParityError(
