@@ -24,12 +24,15 @@ class Graph:
         Probability that the stage after this one gave each edge.
     bounding : bool
         Whether later stages cannot recover what is lost here.
+    embedding : (N, D) float32 or None
+        The learned space that the graph was built in.
     """
 
     name: str
     edge_index: Tensor
     edge_score: Tensor | None = None
     bounding: bool = False
+    embedding: Tensor | None = None
 
 
 @dataclass(kw_only=True)

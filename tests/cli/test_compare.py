@@ -82,6 +82,12 @@ def compared(workshop: Path, tmp_path_factory: pytest.TempPathFactory):
     ]
 
 
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch):
+    """Leave out the drawing, which one test of the table looks at."""
+    monkeypatch.setattr("hitloom.report.write.plots_of", lambda *_: [])
+
+
 def test_all_methods_stand_in_one_table_on_the_same_events(compared, cli: Callable):
     folder, command = compared
     answer = cli(*command, "--limit", 3, *FAST)
@@ -101,7 +107,7 @@ def test_all_methods_stand_in_one_table_on_the_same_events(compared, cli: Callab
     assert "Side by side" in (folder / "out" / "report.html").read_text()
 
 
-def test_what_is_there_is_kept_and_more_events_are_added(compared, cli: Callable, monkeypatch):
+def test_what_is_there_is_kept_and_more_events_are_added(compared, cli: Callable, without_plots):
     folder, command = compared
     cli(*command, "--limit", 3, *FAST)
     path = folder / "out" / "results" / "ours" / "results-compared.parquet"
@@ -115,7 +121,9 @@ def test_what_is_there_is_kept_and_more_events_are_added(compared, cli: Callable
     assert (metrics["name"], set(metrics["baselines"]), metrics["num_events"]) == ("helix_dbscan", {"ours"}, 4)
 
 
-def test_results_of_another_checkpoint_are_refused_or_redone(compared, cli: Callable, workshop: Path, tmp_path: Path):
+def test_results_of_another_checkpoint_are_refused_or_redone(
+    compared, cli: Callable, workshop: Path, tmp_path: Path, without_plots
+):
     folder, _ = compared
     first = ["compare", str(folder / "store"), f"ours={workshop / 'run'}", "-o", str(tmp_path), "--limit", 1, *FAST]
     assert cli(*first).code == 0
@@ -131,7 +139,7 @@ def test_results_of_another_checkpoint_are_refused_or_redone(compared, cli: Call
     assert cli(*first, "--redo").code == 0
 
 
-def test_a_folder_of_results_limits_the_events_of_all(compared, cli: Callable, tmp_path: Path):
+def test_a_folder_of_results_limits_the_events_of_all(compared, cli: Callable, tmp_path: Path, without_plots):
     folder, command = compared
     alone = ["compare", str(folder / "store"), "helix_dbscan", "-o", str(tmp_path / "a"), "--limit", 2, *FAST]
     assert cli(*alone).code == 0
@@ -142,7 +150,7 @@ def test_a_folder_of_results_limits_the_events_of_all(compared, cli: Callable, t
     assert (metrics["num_events"], metrics["baselines"]["old"]["num_events"]) == (2, 2)
 
 
-def test_events_of_the_training_are_refused(workshop: Path, cli: Callable, tmp_path: Path):
+def test_events_of_the_training_are_refused(workshop: Path, cli: Callable, tmp_path: Path, without_plots):
     command = ["compare", workshop / "store", f"ours={workshop / 'run'}", "-o", tmp_path / "out", *FAST]
     refused = cli(*command, "--split", "all")
     assert refused.code == 2
@@ -170,7 +178,7 @@ def test_bad_options_are_one_line(compared, cli: Callable, extra: list[str], tex
     assert len(answer.err.strip().splitlines()) == 1
 
 
-def test_tracks_of_results_as_text(compared, cli: Callable, tmp_path: Path):
+def test_tracks_of_results_as_text(compared, cli: Callable, tmp_path: Path, without_plots):
     folder, command = compared
     cli(*command, "--limit", 3, *FAST)
     results = folder / "out" / "results" / "ours"

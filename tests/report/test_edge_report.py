@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,6 +119,27 @@ def test_radius_curve_is_that_of_the_stored_embedding(written, events):
     assert largest["edge_efficiency.target"]["value"][-1] > 0.9
 
 
+def test_the_space_of_the_graph_comes_before_that_of_the_result(events):
+    """Twice as large a space, two points of which no cut let through: half the radius, and they take no part."""
+    event = events[0]
+    result = toy_result(event)
+
+    def in_its_own_space(event):
+        space = 2 * result.embedding
+        space[:2] = float("nan")
+        return [Graph(name="graph", edge_index=torch.zeros(2, 0, dtype=torch.int64), embedding=space)]
+
+    config = CONFIG.model_copy(update={"max_radius": 0.4})
+    own = evaluate_results([result], events=[event], config=config, graphs=in_its_own_space)["radius_curve"]
+    half = CONFIG.model_copy(update={"max_radius": 0.2})
+    seen = torch.arange(event.num_points) >= 2
+    labels = torch.where(seen, result.labels, -1)
+    cut = evaluate_results([replace(result, labels=labels, in_input=seen)], events=[event], config=half)["radius_curve"]
+    assert np.allclose(own["radius"], 2 * np.array(cut["radius"]))
+    assert own["curves"][1]["num_edges"] == cut["curves"][1]["num_edges"]
+    assert own["curves"][1]["edge_efficiency.target"] == cut["curves"][1]["edge_efficiency.target"]
+
+
 def test_plots_and_table_are_in_the_report(written):
     folder, metrics = written
     names = {path.stem for path in (folder / "plots").glob("edge_*.png")}
@@ -151,7 +173,6 @@ def test_scored_edges_of_results_in_memory_are_a_graph(events):
     result = toy_result(event)
     edges = radius_graph(result.embedding, 0.3, once=True).edge_index()
     logit = torch.linspace(-3, 3, edges.shape[1])
-    from dataclasses import replace
 
     given = replace(result, edge_index=edges, edge_score=logit)
     metrics = evaluate_results([given], events=[event], config=CONFIG)

@@ -70,7 +70,11 @@ DEFAULT_AXES: tuple[Axis, ...] = (
         edges=(0.0, 0.1, 1.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 300.0, 500.0, 1000.0),
         unit="mm",
     ),
-    _linear("vertex_z", -200.0, 200.0, 20, "mm"),
+    Axis(
+        name="vertex_z",
+        edges=(-200.0, -100.0, -50.0, -20.0, -10.0, -5.0, 0.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0),
+        unit="mm",
+    ),
     Axis(name="num_points", edges=tuple(float(n) for n in range(1, 22))),
 )
 FITTED_AXES = ("pt", "eta", "phi")

@@ -16,9 +16,10 @@ from hitloom.report.edge_figures import (
     score_figure,
 )
 from hitloom.report.numbers import UNDEFINED, count
-from hitloom.report.plot import INTERVAL, Plot, sample_text, scaled_axis
+from hitloom.report.plot import Plot, sample_text, scaled_axis
 from hitloom.report.report_tables import Row, cell
 
+_INTERVAL = ("bars", "Clopper-Pearson, 68 %, edges taken as independent")
 AXES = {
     "pt": "true transverse momentum",
     "eta": "true pseudorapidity",
@@ -93,31 +94,34 @@ def _scores(metrics: Mapping[str, Any]) -> Iterator[Plot]:
 
 
 def _binned(metrics: Mapping[str, Any], config: EvaluationConfig) -> Iterator[Plot]:
-    for axis, content in metrics["edges"]["curves"].items():
-        edges, unit = scaled_axis(content["edges"], content["unit"], config)
-        label = AXES[axis] + (f" [{unit}]" if unit else "")
-        scale: Scale = "log" if content["log"] else "linear"
-        rates = {"edge_efficiency.target": "edge_efficiency", "masked_purity": "edge_purity"}
-        for rate, file_name in rates.items():
-            if rate not in content["rates"] or (axis == "hit_eta" and file_name == "edge_efficiency"):
-                continue
-            stages = content["rates"][rate]
-            first = next(iter(stages.values()))
-            efficiency = file_name == "edge_efficiency"
-            yield Plot(
-                name=f"{file_name}_{axis}",
-                title=f"{'Edge efficiency' if efficiency else 'Edge purity'} against {AXES[axis]}",
-                lead=f"{rate}: {first['definition']}.",
-                facts=(("binned by", content["of"]), *_facts(metrics), INTERVAL),
-                draw=lambda stages=stages, edges=edges, label=label, scale=scale, efficiency=efficiency: curve_figure(  # type: ignore[misc]
-                    stages,
-                    edges,
-                    x_label=label,
-                    y_label="edge efficiency" if efficiency else "masked edge purity",
-                    scale=scale,
-                    y_range=config.y_range if efficiency else None,
-                ),
-            )
+    for rate in ("edge_efficiency.target", "masked_purity"):
+        for axis, content in metrics["edges"]["curves"].items():
+            # The pseudorapidity of the hit says nothing new of the efficiency, which is known against the particle's.
+            if rate in content["rates"] and (axis, rate) != ("hit_eta", "edge_efficiency.target"):
+                yield _curve(metrics, config, rate, axis, content)
+
+
+def _curve(
+    metrics: Mapping[str, Any], config: EvaluationConfig, rate: str, axis: str, content: Mapping[str, Any]
+) -> Plot:
+    efficiency = rate == "edge_efficiency.target"
+    edges, unit = scaled_axis(content["edges"], content["unit"], config)
+    scale: Scale = "log" if content["log"] else "linear"
+    stages = content["rates"][rate]
+    return Plot(
+        name=f"{'edge_efficiency' if efficiency else 'edge_purity'}_{axis}",
+        title=f"{'Edge efficiency' if efficiency else 'Edge purity'} against {AXES[axis]}",
+        lead=f"{rate}: {next(iter(stages.values()))['definition']}.",
+        facts=(("binned by", content["of"]), *_facts(metrics), _INTERVAL),
+        draw=lambda: curve_figure(
+            stages,
+            edges,
+            x_label=AXES[axis] + (f" [{unit}]" if unit else ""),
+            y_label="edge efficiency" if efficiency else "masked edge purity",
+            scale=scale,
+            y_range=config.y_range if efficiency else None,
+        ),
+    )
 
 
 def _maps(metrics: Mapping[str, Any]) -> Iterator[Plot]:

@@ -64,18 +64,24 @@ class EdgeParts:
             self._stages.add(result.event_id, truth, event.pos.cpu().numpy(), stages, in_input=seen)
         done = 0 if self._radius is None else self._radius.num_events
         wanted = self._config.max_radius_events is None or done < self._config.max_radius_events
-        if wanted and self._config.radius_neighbours and result.embedding is not None:
-            self._add_radius(result, joined, truth, seen)
+        space, rows = next((graph.embedding for graph in graphs if graph.embedding is not None), None), None
+        if space is None:
+            space, rows = result.embedding, joined.rows
+        if wanted and self._config.radius_neighbours and space is not None:
+            rows = np.arange(truth.num_hits) if rows is None else rows
+            inside = torch.as_tensor(joined.in_input[rows]) & space.isfinite().all(dim=1).cpu()
+            self._add_radius(space.cpu()[inside].float(), rows[inside.numpy()], truth, seen)
 
-    def _add_radius(self, result: Result, joined: Joined, truth: EventTruth, seen: NDArray[np.bool_] | None) -> None:
+    def _add_radius(
+        self, points: Tensor, rows: NDArray[np.int64], truth: EventTruth, seen: NDArray[np.bool_] | None
+    ) -> None:
+        """Count the graph of the embedded ``points`` (R, D), which are ``rows`` (R,) of the event."""
         from hitloom.ops.neighbours import knn
 
-        if truth.truth_edge_index is None or not truth.truth_edge_index.size or result.embedding is None:
+        if truth.truth_edge_index is None or not truth.truth_edge_index.size:
             return
         _, size = owners(truth, self._selection.universe, self._selection.particles_from, seen)
         true = truth_edges_of(truth, self._selection.target(truth, size, size > 0))
-        inside = torch.as_tensor(joined.in_input[joined.rows]) & result.embedding.isfinite().all(dim=1)
-        points, rows = result.embedding[inside].float(), joined.rows[inside.numpy()]
         if self._radius is None:
             largest = self._config.max_radius or _reach(points, rows, true)
             radii = np.linspace(0.0, largest, NUM_RADII + 1)[1:]

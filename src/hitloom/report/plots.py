@@ -109,7 +109,7 @@ def _curve(
 
 
 def _scale(axis: str, log: bool) -> Scale:
-    by_name: dict[str, Scale] = {"vertex_radius": "even", "num_points": "whole"}
+    by_name: dict[str, Scale] = {"vertex_radius": "even", "vertex_z": "even", "num_points": "whole"}
     return "log" if log else by_name.get(axis, "linear")
 
 

@@ -47,7 +47,11 @@ def side_by_side(metrics: Mapping[str, Any]) -> dict[str, Any]:
     described = []
     for heading, *place in columns:
         found = entry(first, (place[0], place[1], place[2]))
-        described.append((heading, place[2], found["definition"].split(" [")[0] if found else ""))
+        text = found["definition"].split(" [")[0] if found else ""
+        selection = metrics["choices"]["presets"].get(place[0], {}).get("targets", {}).get(place[1], {}).get("text", "")
+        if text and selection != metrics["headline"]["cuts"]:
+            text += f" (here: {selection})"
+        described.append((heading, place[2], text))
     return {"columns": described, "rows": rows}
 
 

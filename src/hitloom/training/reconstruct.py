@@ -93,7 +93,12 @@ class Reconstructor:
         def as_rows_of_event(graph: Graph) -> Graph:
             edges = graph.edge_index.cpu()
             score = None if graph.edge_score is None else graph.edge_score.cpu()
-            return replace(graph, edge_index=edges if rows is None else rows[edges], edge_score=score)
+            space = None if graph.embedding is None else graph.embedding.float().cpu()
+            if rows is None:
+                return replace(graph, edge_index=edges, edge_score=score, embedding=space)
+            if space is not None:
+                space = space.new_full((event.num_points, space.shape[1]), float("nan")).index_copy(0, rows, space)
+            return replace(graph, edge_index=rows[edges], edge_score=score, embedding=space)
 
         return [as_rows_of_event(graph) for graph in graphs]
 

@@ -88,7 +88,8 @@ class ExaTrkX(StagedSystem):
         """
         first, edges = self._graph(event)
         scores = Scores(embedding=first.embedding, stages={"first": first}, timing=dict(first.timing))
-        graphs = [Graph(name="graph", edge_index=edges, bounding=True)]
+        space = None if first.embedding is None else first.embedding.detach()
+        graphs = [Graph(name="graph", edge_index=edges, bounding=True, embedding=space)]
         probability = None
         if self.filter is not None:
             passed = self.filter(Stage.with_edges(event, edges))
