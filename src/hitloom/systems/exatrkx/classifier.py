@@ -124,7 +124,9 @@ class EdgeGNN(Stage):
         """Return labels (N,) of the edges by ``config.segmentation``, with single settings replaced."""
         config = self.config.segmentation.model_copy(update=settings) if settings else self.config.segmentation
         order = outward_order(event.pos).cpu()
-        return group_edges(edge_index, probability, num_points=event.num_points, order=order, config=config)
+        return group_edges(
+            edge_index, probability, num_points=event.num_points, order=order, config=config, tie_key=event.pos.cpu()
+        )
 
     def decide(self, event: Event) -> Event:
         """Return the event with the probability of each edge."""
