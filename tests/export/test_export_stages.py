@@ -162,6 +162,31 @@ def test_what_an_exporter_cannot_write_is_one_line(tmp_path: Path, monkeypatch: 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_does_not_run_without_edges_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def reader(path: Path) -> Any:
+        def run(*inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            if inputs[2].shape[1] == 0:
+                raise RuntimeError("node 7: no rows\nmore lines")
+            return (torch.jit.load(path)(*inputs),)
+
+        return run
+
+    monkeypatch.setattr("hitloom.export.torchscript.reader", reader)
+    with pytest.raises(
+        ConfigError, match=r"does not run with 40 points, 0 edges: RuntimeError: node 7: no rows; it was"
+    ):
+        export(classifier("gcn"), tmp_path / "gnn.pt", to="torchscript")
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConfigError, match="no size to compare"):
+        export(classifier("gcn"), tmp_path / "gnn.pt", to="torchscript", sizes=())
+
+
+@pytest.mark.parametrize("conv", ["SAGEConv", "GATConv", "TransformerConv", "EdgeConv"])
+def test_convolutions_of_pytorch_geometric(conv: str, tmp_path: Path):
+    report = export(classifier("pyg", conv=conv), tmp_path / "gnn.pt", to="torchscript", tolerance=1e-5)
+    assert sizes_in(report) == list(PARITY_SIZES)
+
+
 def test_an_event_without_edges_has_scores_of_shape_zero():
     signature = classifier("interaction").export_signature()
     assert signature.module(*signature.example(40, 0)).shape == (0,)

@@ -14,7 +14,7 @@ import torch
 
 from hitloom._version import __version__
 from hitloom.errors import ConfigError, HitloomError, nearest
-from hitloom.export.parity import ParityError, compare
+from hitloom.export.parity import ParityError, compare, first_line
 from hitloom.systems.base import ExportSignature, System
 
 # Format -> (module that writes and runs it, file suffix).
@@ -136,8 +136,7 @@ def _write(backend: Any, signature: ExportSignature, path: Path, failure: str) -
     except HitloomError:
         raise
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), "")
-        raise ConfigError(f"{failure}: {type(error).__name__}: {reason[:200]}; mend: another format") from error
+        raise ConfigError(f"{failure}: {first_line(error)}; mend: another format") from error
 
 
 def describe_check(check: dict[str, Any], tolerance: float) -> str:

@@ -8,12 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hitloom.errors import HitloomError
+from hitloom.errors import ConfigError, HitloomError
 from hitloom.systems.base import ExportSignature
 
 
 class ParityError(HitloomError):
     """An exported file gives other numbers than the system."""
+
+
+def first_line(error: Exception) -> str:
+    """Return what an exporter or runtime says, in one line."""
+    return f"{type(error).__name__}: {next(iter(str(error).strip().splitlines()), '')[:200]}"
 
 
 def as_tuple(value: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -38,9 +43,23 @@ def compare(
         The sizes of the inputs by their names (``num_points``, ``num_edges``); ``max_difference`` over all values;
         ``agreement``, the share of rows whose every value agrees within ``tolerance`` (1 without rows). Outputs over
         the same free axis share their rows; of several such groups the worst counts.
+
+    Raises
+    ------
+    ConfigError
+        When the file does not run with inputs of this size.
+    ParityError
+        When an output has another shape or type.
     """
     expected = as_tuple(getattr(signature.module, "reference", signature.module)(*inputs))
-    found = run(*inputs)
+    try:
+        found = run(*inputs)
+    except Exception as error:
+        sizes = ", ".join(f"{size} {name.removeprefix('num_')}" for name, size in sizes_of(signature, inputs).items())
+        raise ConfigError(
+            f"export: the written file does not run with {sizes}: {first_line(error)}; it was not kept; mend: another "
+            "format"
+        ) from error
     if len(found) != len(expected):
         raise ParityError(f"the exported file has {len(found)} outputs, wanted {len(expected)}")
     agree: dict[str, Tensor] = {}
