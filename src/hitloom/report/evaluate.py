@@ -100,6 +100,7 @@ def evaluate_results(
             scan=False,
             on_event=lambda number, name=other_name: on_event(name, number),  # type: ignore[misc]
         )
+        own["name"] = other_name
         own["headline"] = headline_of(own, preset=HEADLINE[0], target=HEADLINE[1])
         own["provenance"] = {"results": other.name, "meta": other.meta}
         metrics["baselines"][other_name] = own
