@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from hitloom.config import build
+from hitloom.data.module_map_files import read_module_map
 from hitloom.errors import ConfigError
 from hitloom.event import Event
 from hitloom.export import ParityError, export_chain
 from hitloom.result import Scores
-from hitloom.systems.exatrkx import ExaTrkX
-from tracker_toy import TINY, rich_event
+from hitloom.systems.exatrkx import ExaTrkX, ModuleMapStage
+from tracker_toy import TINY, module_event, rich_event
 
 pytest.importorskip("onnxruntime")
 
@@ -165,6 +166,22 @@ def test_a_newer_chain_replaces_an_older_one(tmp_path: Path):
     assert [stage["name"] for stage in first["stages"]] == ["embedding", "filter", "gnn"]
     assert json.loads((tmp_path / "made" / "chain.json").read_text()) == second
     assert [stage["name"] for stage in second["stages"]] == ["embedding", "gnn"]
+
+
+def test_a_module_map_is_written_as_text(tmp_path: Path):
+    events = [module_event(64, seed) for seed in range(3)]
+    fitted = ModuleMapStage.fit(ModuleMapStage.Config(), events)
+    config = {"module_map": fitted.config.model_dump(), "gnn": TINY["exatrkx-gnn"]}
+    system = ExaTrkX(build(ExaTrkX.Config, config)).eval()
+    system.module_map.load_state_dict(fitted.state_dict())
+    content = export_chain(system, tmp_path / "made", to="torchscript")
+    first, second = content["stages"]
+    assert (first["file"], first["inputs"], first["settings"]["method"]) == ("module_map.txt", [], "minmax")
+    assert second["file"] == "gnn.pt"
+    again = read_module_map(tmp_path / "made" / "module_map.txt")
+    wanted = system.module_map.build(Scores(), events[0]).edge_index
+    assert wanted.shape[1] > 10
+    assert torch.equal(again.edges(events[0], method="minmax"), wanted)
 
 
 def test_a_chain_is_not_one_file():

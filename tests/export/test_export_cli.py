@@ -13,6 +13,7 @@ from hitloom.cli.main import run
 from hitloom.systems.exatrkx import ExaTrkX
 from hitloom.training.checkpoint import make_header, save_checkpoint
 from hitloom.training.run_config import build_run_config
+from hitloom.training.stage_folder import StageState, write_state
 from tracker_toy import TINY
 
 Answer = tuple[int, str, str]
@@ -59,6 +60,31 @@ def test_all_stages_and_one(cli: Callable[..., Answer], checkpoint: Path, tmp_pa
     loaded = torch.jit.load(tmp_path / "gnn.pt")
     edges = torch.tensor([[0, 3], [2, 1]])
     assert loaded(torch.rand(4, 3), edges).shape == (2, 1)
+
+
+def test_a_finished_stage_of_a_run_that_goes_on(cli: Callable[..., Answer], tmp_path: Path):
+    torch.manual_seed(8)
+    config = build_run_config({"system": "exatrkx", "model": TINY["exatrkx"]})
+    stage = ExaTrkX(config.model).embedding
+    own = build_run_config({"system": stage.name, "model": TINY["exatrkx"]["embedding"]})
+    header = make_header(own, stage, data_fingerprint="", epoch=1, metrics={})
+    folder = tmp_path / "run" / "embedding"
+    path = folder / "checkpoints" / "best.ckpt"
+    save_checkpoint(path, header=header, weights=stage.state_dict(), training={})
+    (tmp_path / "run" / "config.yaml").write_text(config.to_yaml())
+    graph = stage.config.graph.model_dump() | {"radius": 0.123}
+    settings = stage.config.model_dump(mode="json") | {"graph": graph}
+    state = StageState(
+        stage="embedding", inputs="", free="", checkpoint="checkpoints/best.ckpt", checkpoint_fingerprint="", settings=settings,
+    )  # fmt: skip
+    write_state(folder, state)
+    code, _, err = cli("run", "--stage", "embedding", "--to", "torchscript", "-o", "embed.pt")
+    assert (code, err) == (0, "")
+    settings = json.loads((tmp_path / "embed.pt.report.json").read_text())["settings"]
+    assert settings["graph"]["radius"] == 0.123
+    code, _, err = cli("run", "--stage", "filter", "--to", "torchscript")
+    assert code == 2
+    assert "stage 'filter' is not trained yet" in err
 
 
 @pytest.mark.parametrize(
