@@ -364,6 +364,18 @@ def test_every_kind_of_network_trains_on_a_graph_without_edges(kind: str):
     assert stage.eval().reconstruct(stage(event), event).labels.tolist() == [-1] * 20
 
 
+@pytest.mark.parametrize("kind", ["interaction", "edge-first", "attention", "gcn", "multistep", "pyg"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_gradients_reach_every_parameter_that_is_not_named_idle(kind: str, shared: bool):
+    event = graph_event(64, 11)
+    stage = EdgeGNN(
+        build(GNNConfig, TINY["exatrkx-gnn"] | {"kind": kind, "shared": shared, "num_iterations": 3})
+    ).train()
+    stage.loss(stage(event), event).total.backward()
+    without = {name for name, p in stage.named_parameters() if p.grad is None or not bool(p.grad.abs().sum() > 0)}
+    assert without == stage.parameters_without_gradient()
+
+
 def test_a_stage_without_its_graph_names_the_one_before():
     event = tracker_event(20, 1)
     for stage in (

@@ -156,6 +156,10 @@ class ExaTrkX(StagedSystem):
         """Return the edge rates of the graph network's stage."""
         return self.gnn.validation_rates(sums)
 
+    def parameters_without_gradient(self) -> set[str]:
+        """Return the names of parameters that never learn, those of the graph network's stage."""
+        return {f"gnn.{name}" for name in self.gnn.parameters_without_gradient()}
+
     def export_signature(self) -> ExportSignature:
         """Raise: the chain is exported stage by stage.
 

@@ -178,6 +178,16 @@ class EdgeGNN(Stage):
 
         return {"segmentation": {"score_cut": max(grid, key=merit)}}
 
+    def parameters_without_gradient(self) -> set[str]:
+        """Return the names of parameters that never learn: the edge-first network reads no node after its last step."""
+        if self.config.kind != "edge-first":
+            return set()
+        last = 0 if self.config.shared else self.config.num_iterations - 1
+        if self.config.shared and self.config.num_iterations > 1:
+            return set()
+        prefix = f"network.node_networks.{last}."
+        return {name for name, _ in self.named_parameters() if name.startswith(prefix)}
+
     def export_signature(self) -> ExportSignature:
         from hitloom.systems.exatrkx.exportable import classifier_signature
 
