@@ -75,7 +75,8 @@ def test_a_finished_stage_of_a_run_that_goes_on(cli: Callable[..., Answer], tmp_
     graph = stage.config.graph.model_dump() | {"radius": 0.123}
     settings = stage.config.model_dump(mode="json") | {"graph": graph}
     state = StageState(
-        stage="embedding", inputs="", free="", checkpoint="checkpoints/best.ckpt", checkpoint_fingerprint="", settings=settings,
+        stage="embedding", inputs="", free="", checkpoint="checkpoints/best.ckpt", checkpoint_fingerprint="",
+        settings=settings,
     )  # fmt: skip
     write_state(folder, state)
     code, _, err = cli("run", "--stage", "embedding", "--to", "torchscript", "-o", "embed.pt")

@@ -34,7 +34,9 @@ def open_run(folder: Path) -> StagedRun:
     from hitloom.training.stages import StagedRun, is_staged
 
     if not (folder / "config.yaml").is_file():
-        raise ConfigError(f"{folder}: no config.yaml in it; mend: the folder of a run (hitloom train RECIPE -o {folder})")
+        raise ConfigError(
+            f"{folder}: no config.yaml in it; mend: the folder of a run (hitloom train RECIPE -o {folder})"
+        )
     config = load_recipe(folder)
     if not is_staged(config):
         raise ConfigError(f"{folder}: a run of '{config.system}', which is not made of stages")
