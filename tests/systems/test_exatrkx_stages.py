@@ -30,7 +30,7 @@ from hitloom.systems.exatrkx.config import (
 )
 from hitloom.systems.exatrkx.filter import sample_edges
 from hitloom.systems.exatrkx.graph import build_graph, outward_edges, outward_order
-from hitloom.systems.exatrkx.pairs import query_points, random_partners, training_pairs
+from hitloom.systems.exatrkx.pairs import hard_pairs, query_points, random_partners, training_pairs
 from hitloom.systems.exatrkx.truth import EdgeTruth, signal_edges, truth_of
 from tracker_toy import TINY, graph_event, rich_event, tracker_event
 
@@ -68,6 +68,19 @@ def test_hard_negatives_are_the_nearest_within_the_radius():
         order = [int(other) for other in distance[row].argsort() if other != row][:5]
         wanted |= {(row, other) for other in order if distance[row, other] <= 0.8}
     assert as_set(pairs.index[:, : -2 * event.truth_edge_index.shape[1]]) == wanted
+
+
+def test_a_share_of_the_hard_pairs_is_a_share_and_not_a_radius():
+    """Defect 13."""
+    event = tracker_event(200, 2)
+    z = torch.randn(200, 2, generator=torch.Generator().manual_seed(1))
+    whole = hard_pairs(z, event, torch.arange(200), PairsConfig(num_neighbours=20, radius=0.5))
+    torch.manual_seed(0)
+    part = hard_pairs(z, event, torch.arange(200), PairsConfig(num_neighbours=20, radius=0.5, hard_share=0.25))
+    assert as_set(part) < as_set(whole)
+    assert 0.2 < part.shape[1] / whole.shape[1] < 0.3
+    kept = (z[part[0]] - z[part[1]]).norm(dim=1)
+    assert float(kept.max()) > 0.4  # long pairs are among them
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,14 @@ class KillsAfter(Progress):
             raise Killed
 
 
+def test_what_is_a_negative_is_said_for_every_stage(store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """Defect 11 of the reference: a choice, so it is named and printed."""
+    with caplog.at_level(logging.INFO, "hitloom"):
+        train_stages(config(store), output=tmp_path)
+    for name, choice in (("embedding", "negative"), ("filter", "negative"), ("gnn", "positive")):
+        assert f"stage {name}: training; pairs of one particle that are not consecutive: {choice}" in caplog.messages
+
+
 def test_a_killed_stage_goes_on_to_the_same_weights(trained: StagedRun, store: Path, tmp_path: Path):
     with pytest.raises(Killed):
         train_stages(trained.config, output=tmp_path, progress=KillsAfter(3))

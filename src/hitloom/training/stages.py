@@ -113,7 +113,9 @@ def _train_one(
         apply_stage(run, before, on_event=on_event)
     begin = time.perf_counter()
     config = run.stage_config(name)
-    log.info(f"stage {name}: training")
+    truth = getattr(config.model, "truth", None)
+    choice = "" if truth is None else f"; pairs of one particle that are not consecutive: {truth.same_object}"
+    log.info(f"stage {name}: training{choice}")
     fit = getattr(get_system(config.system), "fit", None)
     if fit is not None:
         checkpoint = _fit(fit, config, folder, on_event)
