@@ -56,7 +56,7 @@ def test_a_good_event_validates():
         ("truth_edge_index", torch.full((2, 1), 5), "point row"),
         ("truth_edge_index", torch.zeros(3, 1, dtype=torch.int64), r"\(2,T\)"),
         ("object_id", [1, 2], "must be a tensor"),
-        ("share_index", torch.tensor([[0] * 5, [9] * 5]), "object rows"),
+        ("share_index", torch.tensor([[0] * 5, [9] * 5]), "an object row"),
     ],
 )
 def test_a_broken_field_is_named_in_one_line(field, value, message):
@@ -121,3 +121,45 @@ def test_batches_of_different_features_are_refused():
 def test_the_field_table_lists_every_field():
     text = field_table_markdown()
     assert all(f"`{name}`" in text for name in FIELDS)
+
+
+def calorimeter_event(num_parts: int = 4, event_id: int = 0) -> Event:
+    """Two points; the last constituent is in none of them, constituent 0 in both."""
+    return Event(
+        pos=torch.zeros(2, 3),
+        part_pos=torch.zeros(num_parts, 3),
+        part_energy=torch.ones(num_parts),
+        member_index=torch.tensor([[0, 0, 1], [0, 1, 1]]),
+        member_fraction=torch.tensor([0.5, 0.5, 1.0]),
+        part_share_index=torch.tensor([[0, num_parts - 1], [0, 0]]),
+        part_share_fraction=torch.ones(2),
+        object_id=torch.tensor([7]),
+        object_index=torch.tensor([0, -1]),
+        event_id=event_id,
+    ).validate()
+
+
+def test_memberships_and_shares_are_shifted_in_a_batch():
+    batch = Batch.from_data_list([calorimeter_event(4, 0), calorimeter_event(3, 1)])
+    assert batch.member_index.tolist() == [[0, 0, 1, 4, 4, 5], [0, 1, 1, 2, 3, 3]]
+    assert batch.part_share_index.tolist() == [[0, 3, 4, 6], [0, 0, 0, 0]]
+
+
+def test_a_cut_on_points_keeps_constituents_that_no_point_holds():
+    kept = calorimeter_event().select_points(torch.tensor([False, True])).validate()
+    assert kept.member_index.tolist() == [[0, 1], [0, 0]]
+    assert kept.member_fraction.tolist() == [0.5, 1.0]
+    assert kept.num_parts == 4
+    assert kept.part_share_index.tolist() == [[0, 3], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("field", "row", "message"),
+    [("member_index", [4, 0], "a constituent row"), ("member_index", [0, 2], "a point row"),
+     ("part_share_index", [0, 1], "an object row")],
+)  # fmt: skip
+def test_a_relation_to_a_row_that_is_not_there_is_named(field, row, message):
+    event = calorimeter_event()
+    event[field] = torch.tensor(row)[:, None].expand(2, event[field].shape[1]).clone()
+    with pytest.raises(DataError, match=f"'{field}' row .*{message}"):
+        event.validate()

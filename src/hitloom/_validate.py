@@ -40,13 +40,16 @@ def validate_event(event: Event) -> None:
     _check_index(event, where, "object_index", -1, sizes.get("K", 0), "an object row, or -1 for noise")
     for name in ("edge_index", "truth_edge_index", "part_point_index"):
         _check_index(event, where, name, 0, sizes["N"], "a point row")
-    if "share_index" in event and event.share_index.numel():
-        points, objects = event.share_index
-        if int(points.min()) < 0 or int(points.max()) >= sizes["N"]:
-            raise DataError(f"{where}: field 'share_index' row 0 must hold point rows below {sizes['N']}")
-        if int(objects.min()) < 0 or int(objects.max()) >= sizes.get("K", 0):
-            raise DataError(f"{where}: field 'share_index' row 1 must hold object rows below {sizes.get('K', 0)}")
-    for name in ("point_id", "object_id"):
+    relations = {
+        "share_index": (("a point row", "N"), ("an object row", "K")),
+        "member_index": (("a constituent row", "M"), ("a point row", "N")),
+        "part_share_index": (("a constituent row", "M"), ("an object row", "K")),
+    }
+    for name, rows in relations.items():
+        if name in event:
+            for row, (meaning, letter) in enumerate(rows):
+                _check_rows(event[name][row], f"{where}: field '{name}' row {row}", meaning, sizes.get(letter, 0))
+    for name in ("point_id", "part_id", "object_id"):
         if name in event:
             values, counts = torch.unique(event[name], return_counts=True)
             if len(values) != len(event[name]):
@@ -74,7 +77,7 @@ def _check_shapes(event: Event, where: str) -> dict[str, int]:
             if isinstance(part, int):
                 if size != part:
                     raise DataError(f"{where}: field '{name}' must have shape {wanted}, not {tuple(value.shape)}")
-            elif part in "NMETKA" and sizes.setdefault(part, size) != size:
+            elif part in "NMETKAVS" and sizes.setdefault(part, size) != size:
                 raise DataError(
                     f"{where}: field '{name}' has {part} = {size}, but field '{origin[part]}' has {sizes[part]}"
                 )
@@ -90,9 +93,14 @@ def _check_shapes(event: Event, where: str) -> dict[str, int]:
 
 
 def _check_index(event: Event, where: str, name: str, low: int, high: int, meaning: str) -> None:
-    if name not in event or event[name].numel() == 0:
+    if name in event:
+        _check_rows(event[name], f"{where}: field '{name}'", meaning, high, low=low)
+
+
+def _check_rows(values: torch.Tensor, where: str, meaning: str, high: int, *, low: int = 0) -> None:
+    if values.numel() == 0:
         return
-    smallest, largest = int(event[name].min()), int(event[name].max())
+    smallest, largest = int(values.min()), int(values.max())
     if smallest < low or largest >= high:
         wrong = smallest if smallest < low else largest
-        raise DataError(f"{where}: field '{name}' holds {wrong}; wanted {meaning} (from {low} to {high - 1})")
+        raise DataError(f"{where} holds {wrong}; wanted {meaning} (from {low} to {high - 1})")

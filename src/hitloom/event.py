@@ -1,7 +1,8 @@
 """The event: one collision's points, graph and truth, every field declared once in :data:`FIELDS`.
 
 Shape letters: N points, F features, M constituents, G constituent features, E edges, H edge features,
-T truth edges, K true objects, A shares. Units: mm, GeV, ns, rad (:mod:`hitloom.units`).
+T truth edges, K true objects, A shares of points, V memberships,
+S shares of constituents. Units: mm, GeV, ns, rad (:mod:`hitloom.units`).
 
 ``Event`` is a :class:`torch_geometric.data.Data`, so PyG's batching, loaders and layers work on it. Index fields
 into points are shifted when events are batched. ``object_index`` is *not*: it stays local to its event, because a
@@ -68,6 +69,18 @@ FIELDS: dict[str, Field] = _table(
     _field("constituents", "part_x", "M,G", _F32, "by feature", "features, columns named by part_feature_names"),
     _field("constituents", "part_energy", "M", _F32, "GeV", "energy of a constituent"),
     _field("constituents", "part_point_index", "M", _I64, "", "row of the point it belongs to", "points"),
+    _field("constituents", "part_id", "M", _I64, "", "identifier of a constituent in the source"),
+    _field("constituents", "part_layer", "M", _I64, "", "layer of a constituent, 1 = first from the collision"),
+    _field(
+        "constituents",
+        "member_index",
+        "2,V",
+        _I64,
+        "",
+        "constituent row above the row of a point that holds it; for constituents that several points or none hold",
+        "parts,points",
+    ),
+    _field("constituents", "member_fraction", "V", _F32, "", "share of the constituent that the point holds"),
     _field("graph", "edge_index", "2,E", _I64, "", "edges, source row above target row", "points"),
     _field("graph", "edge_attr", "E,H", _F32, "by feature", "features of the edges"),
     _field("graph", "edge_y", "E", _F32, "", "target of an edge, 0 to 1"),
@@ -87,6 +100,12 @@ FIELDS: dict[str, Field] = _table(
     _field("truth", "truth_edge_index", "2,T", _I64, "", "consecutive points of one true object", "points"),
     _field("truth", "share_index", "2,A", _I64, "", "point row above object row of a soft share", "points,none"),
     _field("truth", "share_fraction", "A", _F32, "", "fraction of the point that the object owns"),
+    _field(
+        "truth", "part_share_index", "2,S", _I64, "", "constituent row above object row of a soft share", "parts,none"
+    ),
+    _field("truth", "part_share_fraction", "S", _F32, "", "fraction of the constituent's energy that the object made"),
+    _field("truth", "match_score", "N", _F32, "", "0 = same as its object, 1 = nothing shared, -1 = no match"),
+    _field("truth", "match_energy", "N", _F32, "GeV", "energy shared with its object, -1 = no match"),
     _field("objects", "object_id", "K", _I64, "", "identifier in the source (TrackML particle_id), exact"),
     _field("objects", "object_pdg", "K", _I64, "", "PDG particle code, 0 = unknown"),
     _field("objects", "object_charge", "K", _F32, "e", "electric charge"),
@@ -104,6 +123,8 @@ FIELDS: dict[str, Field] = _table(
         "",
         "points of the object before any cut, as the source counts",
     ),
+    _field("objects", "object_parent", "K", _I64, "", "identifier of the particle whose decay or interaction made it"),
+    _field("objects", "object_raw_energy", "K", _F32, "GeV", "energy of the object in all constituents"),
     _field("objects", "object_is_signal", "K", _BOOL, "", "object of the hard process (not pile-up)"),
 )
 
@@ -134,6 +155,11 @@ class Event(Data):
         return int(self.pos.shape[0])
 
     @property
+    def num_parts(self) -> int:
+        """Number of constituents."""
+        return int(self.part_pos.shape[0]) if "part_pos" in self else 0
+
+    @property
     def num_objects(self) -> int:
         return int(self.object_id.shape[0]) if "object_id" in self else 0
 
@@ -148,8 +174,9 @@ class Event(Data):
             return super().__inc__(key, value, *args, **kwargs)
         if field.shifted_by == "points":
             return self.num_points
-        if field.shifted_by == "points,none":
-            return torch.tensor([[self.num_points], [0]])
+        if field.shifted_by is not None:
+            sizes = {"points": self.num_points, "parts": self.num_parts, "none": 0}
+            return torch.tensor([[sizes[name]] for name in field.shifted_by.split(",")])
         return 0
 
     def __cat_dim__(self, key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
@@ -209,7 +236,7 @@ class Event(Data):
         """Return a copy holding only the points of the mask ``keep`` (N,) bool; indices are renumbered.
 
         Objects stay (their counts before the cut stay in ``object_num_points``); edges, truth edges and constituents
-        that lose an end go.
+        that lose an end go. Constituents listed by ``member_index`` stay: no point need hold them.
         """
         if keep.dtype != torch.bool or keep.shape != (self.num_points,):
             raise DataError(f"{self.describe()}: a boolean mask of shape ({self.num_points},) was wanted")
@@ -219,6 +246,8 @@ class Event(Data):
         kept_columns = {name: keep[self[name]].all(0) for name in ("edge_index", "truth_edge_index") if name in self}
         if "share_index" in self:
             kept_columns["share_index"] = keep[self.share_index[0]]
+        if "member_index" in self:
+            kept_columns["member_index"] = keep[self.member_index[1]]
         result = Event()
         for name, value in self.to_dict().items():
             field = FIELDS.get(name)
@@ -226,14 +255,17 @@ class Event(Data):
                 result[name] = value
             elif field.shape[0] == "N":
                 result[name] = value[keep]
-            elif field.shape[0] == "M":
+            elif field.shape[0] == "M" and part_keep is not None:
                 part = value[part_keep]
                 result[name] = new_row[part] if name == "part_point_index" else part
             elif name == "share_index":
                 kept = value[:, kept_columns[name]]
                 result[name] = torch.stack([new_row[kept[0]], kept[1]])
-            elif name == "share_fraction":
-                result[name] = value[kept_columns["share_index"]]
+            elif name == "member_index":
+                kept = value[:, kept_columns[name]]
+                result[name] = torch.stack([kept[0], new_row[kept[1]]])
+            elif name in ("share_fraction", "member_fraction"):
+                result[name] = value[kept_columns[name.replace("fraction", "index")]]
             elif name in kept_columns:
                 result[name] = new_row[value[:, kept_columns[name]]]
             elif field.shape[0] == "E":

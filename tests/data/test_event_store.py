@@ -55,7 +55,7 @@ def test_what_goes_in_comes_out(folder, events):
 
 def test_every_declared_field_survives(tmp_path):
     """Built from the field table itself, so a new field is tested the day it is declared."""
-    sizes = {"N": 4, "F": 3, "M": 6, "G": 2, "E": 5, "H": 1, "T": 2, "K": 3, "A": 4}
+    sizes = {"N": 4, "F": 3, "M": 6, "G": 2, "E": 5, "H": 1, "T": 2, "K": 3, "A": 4, "V": 7, "S": 8}
     event = Event(event_id=1, feature_names=list("abc"), part_feature_names=list("de"), edge_feature_names=["f"])
     rng = np.random.default_rng(0)
     for name, field in FIELDS.items():
@@ -63,6 +63,7 @@ def test_every_declared_field_survives(tmp_path):
         values = rng.integers(0, 3, shape)
         event[name] = torch.from_numpy(values).to(field.dtype)
     event.point_id = torch.arange(4) + 2**62
+    event.part_id = torch.arange(6) + 2**62
     event.object_id = torch.tensor([2**53, 2**53 + 1, 9 * 10**17])
     event.object_is_signal = torch.tensor([True, False, True])
     write(tmp_path / "store", [event])
