@@ -38,6 +38,19 @@ def same(first, second):
     assert first.timing == second.timing
 
 
+def linked(event_id, num_points, num_edges, score=True):
+    """Return a result with edges in an order of their own, some twice, some from a point to itself."""
+    generator = torch.Generator().manual_seed(event_id)
+    edges = torch.randint(0, max(num_points, 1), (2, num_edges), generator=generator)
+    return Result(
+        event_id=event_id,
+        point_id=torch.arange(num_points),
+        labels=torch.randint(0, 4, (num_points,), generator=generator),
+        edge_index=edges,
+        edge_score=torch.randn(num_edges, generator=generator) if score else None,
+    )
+
+
 def write(folder, results, **options):
     with ResultWriter(folder, "val", **({"meta": META} | options)) as writer:
         for one in results:
@@ -66,6 +79,31 @@ def test_what_goes_in_comes_out(tmp_path, options):
     assert stored.meta == META
     assert stored.events == "events"
     assert [entry.name for entry in tmp_path.iterdir()] == ["results-val.parquet"]
+
+
+@pytest.mark.parametrize("score", [True, False])
+def test_edges_come_back_in_their_order(tmp_path, score):
+    results = [linked(1, 7, 30, score), linked(2, 0, 0, score), linked(3, 5, 0, score), linked(4, 300, 2000, score)]
+    write(tmp_path, results)
+    for one, again in zip(results, read_results(tmp_path, "val"), strict=True):
+        same(one, again)
+        assert torch.equal(one.edge_index, again.edge_index)
+        assert again.edge_index.dtype == torch.int64
+        assert again.edge_score is None if not score else torch.equal(one.edge_score, again.edge_score)
+
+
+def test_results_without_edges_have_no_columns_for_them(tmp_path):
+    write(tmp_path, [result(1, 7)])
+    back = next(iter(read_results(tmp_path, "val")))
+    assert (back.edge_index, back.edge_score) == (None, None)
+
+
+@pytest.mark.parametrize("wrong", [{"edge_index": torch.tensor([[0], [9]])}, {"edge_score": torch.zeros(2)}])
+def test_an_edge_without_an_end_or_a_score_is_refused(tmp_path, wrong):
+    from dataclasses import replace
+
+    with pytest.raises(DataError, match="event 3: edges between rows 0 to 4"):
+        write(tmp_path, [replace(linked(3, 5, 1), **wrong)])
 
 
 def test_others_can_read_the_file(tmp_path):

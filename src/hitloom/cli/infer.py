@@ -22,6 +22,12 @@ def infer(
     accelerator: Accelerator = "auto",
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many events of each split.")] = None,
     save_embedding: Annotated[bool, typer.Option(help="Keep the embedding, for scans and the loss budget.")] = True,
+    save_edges: Annotated[
+        bool | None,
+        typer.Option(
+            "--save-edges/--no-save-edges", help="Keep the scores of the edges; default: where edges are the answer."
+        ),
+    ] = None,
     redo: Annotated[bool, typer.Option("--redo", help="Replace results of another checkpoint or store.")] = False,
     num_threads: Annotated[int | None, typer.Option("--num-threads", min=1, help="Threads of the CPU.")] = None,
     set_: Set = None,
@@ -45,6 +51,7 @@ def infer(
             accelerator=accelerator,
             limit=limit,
             save_embedding=save_embedding,
+            save_edges=save_edges,
             redo=redo,
             overrides=set_ or [],
             num_threads=num_threads,

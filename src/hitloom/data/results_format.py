@@ -1,7 +1,9 @@
 """The Parquet form of results: one row per point, one row group per event, the events listed in the file's metadata.
 
 Columns: event_id, point (the source's point id), label (-1 = unassigned), in_input (False: removed before the network
-saw it), and where they exist point_score (logit) and embedding. Shape letters: N points, D embedding.
+saw it), and where they exist point_score (logit), embedding and the edges. The edges of an event lie in lists at the
+point that each starts from: edge_target (row of the point it leads to), edge_score (logit) and edge_row (place of the
+edge among those of the event, so that their order comes back). Shape letters: N points, E edges, D embedding.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
@@ -37,6 +40,13 @@ def schema_of(result: Result) -> pa.Schema:
     if result.embedding is not None:
         width = int(result.embedding.shape[1])
         fields.append(pa.field("embedding", pa.list_(pa.float32(), width)))
+    if result.edge_index is not None:
+        fields.append(
+            pa.field("edge_target", pa.list_(pa.int64()), metadata={"meaning": "row of its other end"})
+        )
+        fields.append(pa.field("edge_row", pa.list_(pa.int64()), metadata={"meaning": "place among the event's edges"}))
+        if result.edge_score is not None:
+            fields.append(pa.field("edge_score", pa.list_(pa.float32()), metadata={"meaning": "logit of the edge"}))
     return pa.schema(fields)
 
 
@@ -56,7 +66,52 @@ def table_of(result: Result) -> pa.Table:
     if result.embedding is not None:
         flat = result.embedding.detach().cpu().float().contiguous().reshape(-1).numpy()
         arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), int(result.embedding.shape[1])))
+    arrays += _edge_lists(result)
     return pa.Table.from_arrays(arrays, schema=schema_of(result))
+
+
+def _edge_lists(result: Result) -> list[pa.Array]:
+    """Return the edge columns: one list a point, of the edges that start there; none where there are no edges.
+
+    Raises
+    ------
+    DataError
+        When an edge has an end that is no row of a point, or the scores are not one an edge.
+    """
+    if result.edge_index is None:
+        return []
+    edges, num_points = result.edge_index.cpu().numpy(), result.point_id.shape[0]
+    num_scores = edges.shape[1] if result.edge_score is None else result.edge_score.numel()
+    if (edges.size and not 0 <= edges.min() <= edges.max() < num_points) or num_scores != edges.shape[1]:
+        raise DataError(
+            f"event {result.event_id}: edges between rows 0 to {num_points - 1} with one score each were wanted; "
+            f"{edges.shape[1]} edges with {num_scores} scores came"
+        )
+    order = np.argsort(edges[0], kind="stable")
+    starts = np.append(0, np.cumsum(np.bincount(edges[0], minlength=num_points)))
+    columns = [edges[1][order], order]
+    if result.edge_score is not None:
+        columns.append(result.edge_score.detach().cpu().float().reshape(-1).numpy()[order])
+    return [pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(column)) for column in columns]
+
+
+def _edges_of(table: pa.Table) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Return the edges (2, E) and their logits (E,) in the order that they were written in; None where not stored."""
+    if "edge_target" not in table.column_names:
+        return None, None
+    lengths = pc.list_value_length(table["edge_target"]).to_numpy()
+
+    def flat(name: str) -> Any:
+        return table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+
+    row = flat("edge_row")
+    index = np.empty((2, row.size), dtype=np.int64)
+    index[:, row] = np.stack([np.repeat(np.arange(len(lengths)), lengths), flat("edge_target")])
+    if "edge_score" not in table.column_names:
+        return torch.from_numpy(index), None
+    score = np.empty(row.size, dtype=np.float32)
+    score[row] = flat("edge_score")
+    return torch.from_numpy(index), torch.from_numpy(score)
 
 
 def record_of(result: Result) -> dict[str, Any]:
@@ -83,12 +138,15 @@ def result_of(table: pa.Table, record: Mapping[str, Any]) -> Result:
         values = np.array(flat.flatten().to_numpy(), dtype=np.float32) if len(table) else np.zeros(0, np.float32)
         embedding = torch.from_numpy(values).reshape(-1, kind.list_size)
     inside = column("in_input").bool()
+    edge_index, edge_score = _edges_of(table)
     return Result(
         event_id=int(record["event_id"]),
         point_id=column("point"),
         labels=column("label"),
         embedding=embedding,
         point_score=column("point_score").float() if "point_score" in table.column_names else None,
+        edge_index=edge_index,
+        edge_score=edge_score,
         in_input=None if bool(inside.all()) else inside,
         timing=dict(record["timing"]),
     )

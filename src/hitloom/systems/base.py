@@ -47,6 +47,7 @@ class System(nn.Module, ABC):
     name: ClassVar[str]
     Config: ClassVar[type[Config]]
     validates_partition: ClassVar[bool] = True  # whether validation during training groups the points
+    keeps_edges: ClassVar[bool] = False  # whether edges and their scores are part of what a stored result holds
 
     config: Any
 

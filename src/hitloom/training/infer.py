@@ -75,6 +75,7 @@ def infer(
     accelerator: str = "auto",
     limit: int | None = None,
     save_embedding: bool = True,
+    save_edges: bool | None = None,
     redo: bool = False,
     overrides: Sequence[str] = (),
     num_threads: int | None = None,
@@ -90,6 +91,8 @@ def infer(
         Name of the results file -> rows of the store, instead of splits.
     limit : int or None
         At most so many events of each split, the first in the store.
+    save_edges : bool or None
+        Keep edges and their scores in the results; None = where the system decides by them (``System.keeps_edges``).
     redo : bool
         Replace results of another checkpoint or store; otherwise they are refused.
     overrides : sequence of "a.b=value"
@@ -109,7 +112,8 @@ def infer(
     set_threads(num_threads)
     reconstruct = Reconstructor(loaded, accelerator=accelerator)
     events = EventStore(store)
-    meta = _meta(loaded, reconstruct, events, save_embedding=save_embedding)
+    save_edges = reconstruct.system.keeps_edges if save_edges is None else save_edges
+    meta = _meta(loaded, reconstruct, events, save_embedding=save_embedding, save_edges=save_edges)
     report = InferReport()
     if reconstruct.truth_selected_input:
         report.notes.append(
@@ -122,7 +126,7 @@ def infer(
             here = every[:limit] if limit is not None else every
             ids = events.event_ids
             order = [int(ids[row]) for row in here]
-            identity = (*IDENTITY, "hard_cuts", "save_embedding")
+            identity = (*IDENTITY, "hard_cuts", "save_embedding", "save_edges")
             with ResultWriter(
                 output, split, meta=meta | {"split": split}, identity=identity, redo=redo, order=order
             ) as writer:
@@ -134,7 +138,7 @@ def infer(
                     if not warm:
                         reconstruct(event)
                         warm = True
-                    result = reconstruct(event, save_embedding=save_embedding)
+                    result = reconstruct(event, save_embedding=save_embedding, save_edges=save_edges)
                     writer.write(result)
                     report.written[split] += 1
                     report.seconds.append(result.timing["total"])
@@ -183,7 +187,7 @@ def _choose_rows(
 
 
 def _meta(
-    checkpoint: Checkpoint, reconstruct: Reconstructor, store: EventStore, *, save_embedding: bool
+    checkpoint: Checkpoint, reconstruct: Reconstructor, store: EventStore, *, save_embedding: bool, save_edges: bool
 ) -> dict[str, Any]:
     """Return the record that travels with the results."""
     config = checkpoint.config
@@ -199,6 +203,7 @@ def _meta(
         "truth_selected_input": reconstruct.truth_selected_input,
         "evaluation": config.evaluation_yaml(),
         "save_embedding": save_embedding,
+        "save_edges": save_edges or None,  # None as in results from before edges were stored
         "precision": "float32",
         "hardware": hardware(reconstruct.device),
         "num_threads": torch.get_num_threads(),

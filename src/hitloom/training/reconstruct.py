@@ -53,7 +53,7 @@ class Reconstructor:
         """Whether the input is selected by truth: then efficiencies are of the selected input, not of the detector."""
         return self.cuts.uses_truth
 
-    def __call__(self, event: Event, *, save_embedding: bool = True) -> Result:
+    def __call__(self, event: Event, *, save_embedding: bool = True, save_edges: bool = True) -> Result:
         """Return the result for all points of ``event``.
 
         ``timing`` holds the stages of the system and ``read_cuts``, ``network``, ``grouping`` and ``total``, in wall
@@ -80,7 +80,8 @@ class Reconstructor:
             "grouping": end - network,
             "total": end - begin,
         }
-        return _spread(event, result, keep, timing=timing, save_embedding=save_embedding)
+        full = _spread(event, result, keep, timing=timing, save_embedding=save_embedding)
+        return full if save_edges else replace(full, edge_index=None, edge_score=None)
 
     def graphs(self, event: Event) -> list[Graph]:
         """Return the graphs that the network builds on ``event``, as rows of the event."""
