@@ -91,7 +91,8 @@ def trackster_event(
     if geometry is not None:
         layers = {"num_layers": geometry.num_layers, "num_em_layers": geometry.num_em_layers}
     quantities = trackster_quantities(clusters, tracksters, **layers, cms_compatible=cms_compatible, cleaning=cleaning)
-    nodes = node_features(quantities, tracksters.id_probabilities)
+    # as the event holds them, so that the features of edges can be made again from the event
+    nodes = node_features(quantities, tracksters.id_probabilities).astype(np.float32)
     edges = candidate_graph(quantities.eta, quantities.phi, quantities.barycentre[:, 2])
     links = edge_features(nodes, edges)
     if skeleton_features:
