@@ -1,0 +1,156 @@
+"""Writer of CMS TICL dumper files: both layouts, with the names, types and nesting of :mod:`hitloom.data.ticl_layout`.
+
+The trees hold real ``std::vector`` branches. The file appears under its name when all events are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hitloom.data import ticl_columns as columns_of
+from hitloom.data import ticl_layout as layout
+from hitloom.data.jagged import Jagged
+from hitloom.data.root_records import Column
+from hitloom.data.root_trees import RootTreeWriter
+from hitloom.data.trackster_truth import as_calo_particles, truth_type
+from hitloom.errors import DataError, nearest
+from hitloom.event import Event
+
+Trees = dict[str, dict[str, Column]]
+_NEEDED = {
+    "A": ("x", "edge_index", "edge_attr", "edge_y", "object_index", "match_score", "match_energy"),
+    "B": ("x", "part_pos", "part_x", "part_layer", "part_energy", "member_index", "member_fraction", "edge_index"),
+}
+
+
+def write_ticl(
+    events: Iterable[Event],
+    path: str | Path,
+    *,
+    layouts: Sequence[str] = layout.LAYOUTS,
+    folder: str = layout.FOLDERS[0],
+    collection: str = layout.COLLECTION,
+    overwrite: bool = False,
+    chunk_size: int = 50,
+) -> int:
+    """Write events of tracksters into one ROOT file; return their number.
+
+    Parameters
+    ----------
+    layouts : sequence of {"A", "B"}
+        Which trees to write.
+    folder : str
+        Folder inside the file that holds the trees.
+    collection : str
+        Name of the tracksters in layout B.
+    chunk_size : int
+        Events held in memory at a time, one basket of each branch.
+
+    Raises
+    ------
+    DataError
+        When the path is taken, there is no event, an event lacks what the layout holds, or fields differ between
+        events. Nothing half-written is left.
+    """
+    path = Path(path)
+    if path.is_dir() or (path.exists() and not overwrite):
+        raise DataError(f"{path}: already exists; mend: another path, or ask to overwrite")
+    for name in layouts:
+        if name not in layout.LAYOUTS:
+            raise DataError(f"unknown layout '{name}'.{nearest(name, layout.LAYOUTS)}")
+    stream = iter(events)
+    first = next(stream, None)
+    if first is None:
+        raise DataError(f"{path}: no event to write")
+    trees = _trees(first, layouts, collection)
+    placed = {f"{folder}/{name}": columns for name, columns in trees.items()}
+    texts = {f"{folder}/{layout.PROVENANCE_KEY}": first.provenance} if "provenance" in first else {}
+    number = 0
+    with RootTreeWriter(path, placed, texts=texts) as writer:
+        stream = chain([first], stream)
+        while chunk := list(islice(stream, chunk_size)):
+            entries = [_entries(event, layouts, collection, trees) for event in chunk]
+            for name, columns in trees.items():
+                writer.extend(f"{folder}/{name}", _stacked([entry[name] for entry in entries], columns, name, chunk))
+            number += len(chunk)
+    return number
+
+
+def _trees(event: Event, layouts: Sequence[str], collection: str) -> Trees:
+    """Return the trees that an event like this one fills."""
+    for name in layouts:
+        _check(event, name)
+    has_truth = "part_share_index" in event
+    trees: Trees = {}
+    extra = dict(layout.EXTRA_EVENT)
+    objects = {name: column for name, column in layout.EXTRA_OBJECTS.items() if name in event}
+    extra |= objects
+    if "A" in layouts:
+        graph = columns_of.graph_entry(event)
+        trees[layout.GRAPH_TREE] = {name: column for name, column in layout.GRAPH.items() if name in graph}
+    if "B" in layouts:
+        trees |= {collection: layout.TRACKSTERS, "clusters": layout.CLUSTERS, "TICLGraph": layout.CANDIDATE_GRAPH}
+        extra |= {name: column for name, column in layout.EXTRA_PARTS.items() if name != "part_id" or name in event}
+        if has_truth:
+            extra |= layout.EXTRA_SHARES
+            trees["associations"] = {}
+            for truth in _truths(event):
+                trees[f"simtracksters{truth}"] = layout.SIM_TRACKSTERS
+                trees["associations"] |= layout.association_branches(collection, truth)
+    trees[layout.EXTRA_TREE] = extra
+    return trees
+
+
+def _truths(event: Event) -> tuple[str, ...]:
+    own = truth_type(event)
+    return ("SC", "CP") if own == "SC" and "object_parent" in event else (own,)
+
+
+def _entries(event: Event, layouts: Sequence[str], collection: str, trees: Trees) -> dict[str, columns_of.Entry]:
+    entries: dict[str, columns_of.Entry] = {}
+    for name in layouts:
+        _check(event, name)
+    if "A" in layouts:
+        entries[layout.GRAPH_TREE] = columns_of.graph_entry(event)
+    if "B" in layouts:
+        clusters = columns_of.cluster_table(event)
+        entries["clusters"] = columns_of.cluster_entry(event, clusters)
+        entries[collection] = columns_of.trackster_entry(event, clusters)
+        entries["TICLGraph"] = columns_of.candidate_entry(event)
+        if "associations" in trees:
+            entries["associations"] = {}
+            for truth in _truths(event):
+                seen = as_calo_particles(event) if truth == "CP" else event
+                entries[f"simtracksters{truth}"] = columns_of.sim_trackster_entry(seen, clusters)
+                entries["associations"] |= columns_of.association_entry(seen, collection, truth)
+    entries[layout.EXTRA_TREE] = columns_of.extra_entry(event, trees[layout.EXTRA_TREE])
+    return entries
+
+
+def _check(event: Event, layout_name: str) -> None:
+    for name in (*_NEEDED[layout_name], "event_id"):
+        if name not in event:
+            raise DataError(
+                f"{event.describe()}: field '{name}' is needed for layout {layout_name} of a ROOT file and not in the "
+                "event; mend: write the other layout, or events with tracksters, layer clusters and truth"
+            )
+
+
+def _stacked(
+    entries: Sequence[Mapping[str, Any]], columns: Mapping[str, Column], tree: str, events: Sequence[Event]
+) -> dict[str, Jagged]:
+    """Return the columns of one tree for several entries."""
+    for entry, event in zip(entries, events, strict=True):
+        missing = [name for name in columns if name not in entry]
+        if missing:
+            raise DataError(
+                f"{event.describe()}: nothing for branch '{missing[0]}' of tree '{tree}', which the first event filled; "
+                "events of one file must have the same fields"
+            )
+    build = (lambda parts: Jagged(np.array(parts)), Jagged.of_lists, Jagged.of_nested)
+    return {name: build[column.depth]([entry[name] for entry in entries]) for name, column in columns.items()}
