@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from hitloom.report.collect import HEADLINE
 from hitloom.report.config import EvaluationConfig
 from hitloom.report.csv_text import to_csv
 from hitloom.report.page import to_json
+from hitloom.report.plot import Plot
 from hitloom.report.plots import Chosen, plots_of, series_of
 from hitloom.report.report_page import Drawn, report_page
 from hitloom.report.view import EventView
@@ -30,8 +31,17 @@ def write_outputs(
 ) -> list[Path]:
     """Write ``metrics.json``, the CSV files, ``plots/*.png`` and ``report.html`` into ``output``; return their paths.
 
+    See :func:`write_folder`.
+    """
+    return write_folder(output, lambda folder: _make(metrics, view, folder, config), own_plots=OWN_PLOTS)
+
+
+def write_folder(output: Path, make: Callable[[Path], None], *, own_plots: tuple[str, ...]) -> list[Path]:
+    """Let ``make`` write an evaluation and move it into ``output``, the report last; return the paths.
+
     Everything is made in a hidden folder inside ``output`` before the first file is replaced, so an error on the way
-    leaves what was there. Plots of an earlier evaluation that this one does not make are removed.
+    leaves what was there. Plots of an earlier evaluation that this one does not make are removed: those whose names
+    begin with one of ``own_plots``.
 
     Raises
     ------
@@ -42,9 +52,8 @@ def write_outputs(
     try:
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output, prefix=".making-", ignore_cleanup_errors=True) as folder:
-            making = Path(folder)
-            _make(metrics, view, making, config)
-            return _move(making, output)
+            make(Path(folder))
+            return _move(Path(folder), output, own_plots)
     except OSError as error:
         raise DataError(f"{output}: cannot be written: {error.strerror or error}") from None
     finally:
@@ -56,15 +65,8 @@ def _make(metrics: Mapping[str, Any], view: EventView | None, folder: Path, conf
     chosen = (
         Chosen(preset="own", target="targets") if config.targets else Chosen(preset=HEADLINE[0], target=HEADLINE[1])
     )
-    drawn = []
-    for plot in plots_of(metrics, config, chosen):
-        figure = plot.draw()
-        if metrics["choices"]["truth_selected_input"]:
-            notice(figure, "truth-selected input")
-        drawn.append(Drawn(plot=plot, png=to_png(figure), svg=to_svg(figure)))
-    (folder / "plots").mkdir()
-    for item in drawn:
-        (folder / "plots" / f"{item.plot.name}.png").write_bytes(item.png)
+    truth = "truth-selected input" if metrics["choices"]["truth_selected_input"] else ""
+    drawn = draw_all(plots_of(metrics, config, chosen), folder / "plots", warning=truth)
     texts = {
         "metrics.json": to_json(metrics) + "\n",
         "metrics_pooled.csv": _table(metrics, rows_pooled),
@@ -72,6 +74,24 @@ def _make(metrics: Mapping[str, Any], view: EventView | None, folder: Path, conf
         "metrics_per_event.csv": _table(metrics, rows_per_event),
         REPORT: report_page(metrics, drawn, view, config, chosen),
     }
+    write_texts(texts, folder)
+
+
+def draw_all(plots: Iterable[Plot], folder: Path, *, warning: str = "") -> list[Drawn]:
+    """Draw plots, write each as PNG into ``folder``, and return all pictures; ``warning`` stands above each."""
+    folder.mkdir()
+    drawn = []
+    for plot in plots:
+        figure = plot.draw()
+        if warning:
+            notice(figure, warning)
+        drawn.append(Drawn(plot=plot, png=to_png(figure), svg=to_svg(figure)))
+        (folder / f"{plot.name}.png").write_bytes(drawn[-1].png)
+    return drawn
+
+
+def write_texts(texts: Mapping[str, str], folder: Path) -> None:
+    """Write files of text, name -> content."""
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="")
 
@@ -84,13 +104,13 @@ def _table(metrics: Mapping[str, Any], rows_of: Any) -> str:
     )
 
 
-def _move(folder: Path, output: Path) -> list[Path]:
+def _move(folder: Path, output: Path, own_plots: tuple[str, ...]) -> list[Path]:
     new = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     (output / "plots").mkdir(exist_ok=True)
     for name in sorted(new, key=lambda name: name.name == REPORT):
         os.replace(folder / name, output / name)
     for old in (output / "plots").glob("*.png"):
-        if old.relative_to(output) not in new and old.name.startswith(OWN_PLOTS):
+        if old.relative_to(output) not in new and old.name.startswith(own_plots):
             old.unlink()
     shutil.rmtree(folder, ignore_errors=True)
     return [output / name for name in new]

@@ -1,0 +1,151 @@
+"""Families of evaluation: what is counted, tabled and drawn, by the kind of objects that a reconstruction finds.
+
+The steps are the same for all of them (:mod:`hitloom.report.evaluate`): open, count every method on the same events,
+compare, write. A family says how each step goes for its events. The events themselves choose the family.
+"""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hitloom.config import Config
+from hitloom.errors import ConfigError, nearest
+from hitloom.event import Event
+from hitloom.report.edges import GraphsOf
+from hitloom.report.sources import Opened
+from hitloom.result import Result
+
+# Asked in this order whether the first event is theirs; the last one takes any.
+_FAMILIES = {
+    "tracksters": "hitloom.report.trackster_family:TracksterFamily",
+    "tracks": "hitloom.report.track_family:TrackFamily",
+}
+
+AttributionsOf = Callable[[Iterable[Event]], Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """What is known of the network that made the results, beside the results.
+
+    Attributes
+    ----------
+    graphs : callable or None
+        Returns the graphs that the network builds on an event, for the loss budget.
+    attributions : callable or None
+        Returns how much each input feature moves the scores of some events.
+    history : sequence of mapping
+        One row an epoch of the training, as in ``metrics.csv`` of a run.
+    """
+
+    graphs: GraphsOf | None = None
+    attributions: AttributionsOf | None = None
+    history: Sequence[Mapping[str, Any]] = ()
+
+
+class Family(ABC):
+    """One family of evaluation; instances hold no state."""
+
+    name: ClassVar[str]
+    config_class: ClassVar[type[Config]]
+
+    @abstractmethod
+    def fits(self, event: Event) -> bool:
+        """Return whether an event is of this family."""
+
+    @abstractmethod
+    def settings(self, config: Any, opened: Opened, events: Iterable[Event]) -> Any:
+        """Return the settings with what results and events say of themselves."""
+
+    def for_other(self, config: Any) -> Any:
+        """Return the settings for a method that stands beside the main one."""
+        return config
+
+    def added(
+        self, config: Any, events: Iterable[Event], given: Iterable[str], event_ids: frozenset[int]
+    ) -> tuple[dict[str, Opened], list[str]]:
+        """Return methods that stand beside any results though nobody named them, and why others could not be run."""
+        return {}, []
+
+    @abstractmethod
+    def collect(
+        self,
+        opened: Opened,
+        events: Iterable[Event],
+        config: Any,
+        *,
+        main: bool,
+        inside: Inside,
+        on_event: Callable[[int], None],
+    ) -> tuple[dict[str, Any], Any]:
+        """Count all results of one method; return its metrics and, for the main one, the view of one event."""
+
+    @abstractmethod
+    def headline(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the numbers on top, with all that they depend on."""
+
+    @abstractmethod
+    def compare(self, first: Mapping[str, Any], second: Mapping[str, Any], config: Any) -> dict[str, Any]:
+        """Return ``second`` minus ``first`` with paired intervals."""
+
+    @abstractmethod
+    def write(self, metrics: Mapping[str, Any], view: Any, output: Path, config: Any) -> list[Path]:
+        """Write numbers, plots and the report; return their paths."""
+
+    @abstractmethod
+    def summary_lines(self, metrics: Mapping[str, Any]) -> list[str]:
+        """Return what ``hitloom eval`` prints."""
+
+    @abstractmethod
+    def side_by_side_lines(self, metrics: Mapping[str, Any]) -> list[str]:
+        """Return what ``hitloom compare`` prints."""
+
+    @abstractmethod
+    def display_page(self, event: Event, result: Result, *, max_points: int | None) -> str:
+        """Return the 3D display of an event as an HTML page; None = the family's own limit."""
+
+
+def family_names() -> list[str]:
+    """Return the names of the families."""
+    return list(_FAMILIES)
+
+
+def get_family(name: str) -> Family:
+    """Return the family called ``name``.
+
+    Raises
+    ------
+    ConfigError
+        When there is none of this name; the message gives the nearest one.
+
+    Examples
+    --------
+    >>> get_family("tracks").name
+    'tracks'
+    """
+    if name not in _FAMILIES:
+        raise ConfigError(f"unknown family of evaluation '{name}'.{nearest(name, _FAMILIES)}")
+    module, _, kind = _FAMILIES[name].partition(":")
+    family = getattr(importlib.import_module(module), kind)()
+    assert isinstance(family, Family)
+    return family
+
+
+def family_of(events: Iterable[Event], wanted: str | None = None) -> Family:
+    """Return the family that ``wanted`` names, else the one of the first event.
+
+    Raises
+    ------
+    ConfigError
+        When ``wanted`` is unknown.
+    """
+    if wanted is not None:
+        return get_family(wanted)
+    first = next(iter(events), None)
+    families = [get_family(name) for name in _FAMILIES]
+    return next((family for family in families if first is not None and family.fits(first)), families[-1])
