@@ -142,7 +142,7 @@ def test_smeared_hits_keep_their_features_in_step():
     moved = Smearing(sigma=(0.1, 0.2, 0.0))(event, generator())
     shift = (moved.pos - event.pos).double()
     assert shift.std(0).tolist() == pytest.approx([0.1, 0.2, 0.0], abs=0.01)
-    x, y, z = moved.pos.double().T
+    x, y, _ = moved.pos.double().T
     torch.testing.assert_close(moved.columns(["r"])[:, 0].double(), torch.hypot(x, y), rtol=1e-6, atol=1e-3)
     torch.testing.assert_close(moved.columns(["phi"])[:, 0].double(), torch.atan2(y, x), rtol=0, atol=1e-5)
     assert torch.equal(moved.columns(["z"])[:, 0], moved.pos[:, 2])

@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 from hitloom.errors import DataError
 from hitloom.event import Event
 from hitloom.metrics.edge_change import ScoredEdges, edge_change, model_difference
-from hitloom.metrics.object_overlap import object_overlap
+from hitloom.metrics.matched_overlap import matched_overlap
 from hitloom.metrics.partition_change import partition_change
 from hitloom.metrics.stability import StabilityStudy, compare_models, model_pair
 from hitloom.result import Result
@@ -158,7 +158,7 @@ def test_objects_against_sets():
     event = toy_trackster_event(6, num_particles=6, num_pileup=4)
     for seed in range(4):
         labels = result_of(event, seed=seed).labels
-        found = object_overlap(event, labels)
+        found = matched_overlap(event, labels)
         energy, owner = event.energy.double().tolist(), event.object_index.tolist()
         groups: dict[object, set[int]] = {}
         for row, label in enumerate(labels.tolist()):
@@ -172,15 +172,15 @@ def test_objects_against_sets():
             assert found.missing[place] == pytest.approx(sum(energy[row] for row in mine) - best)
             foreign = [sum(energy[row] for row in rows) - best for rows in choices]
             assert min(abs(found.foreign[place] - value) for value in foreign) < 1e-9 * max(energy)
-            assert (found.kind[place] == 0) == bool(event.object_is_signal[number])
+            assert (found.kind[place] == 1) == bool(event.object_is_signal[number])
         assert found.weight.size == len(objects)
 
 
 def test_all_apart_misses_much_and_holds_nothing_foreign():
     event = toy_trackster_event(7)
-    apart = object_overlap(event, torch.full((event.num_points,), -1))
+    apart = matched_overlap(event, torch.full((event.num_points,), -1))
     assert apart.foreign.tolist() == [0.0] * apart.weight.size
-    together = object_overlap(event, torch.zeros(event.num_points, dtype=torch.int64))
+    together = matched_overlap(event, torch.zeros(event.num_points, dtype=torch.int64))
     np.testing.assert_allclose(together.missing, 0, atol=1e-9)
     assert together.foreign.min() > 0
 
@@ -189,7 +189,7 @@ def test_points_without_energy_are_counted():
     event = Event(
         pos=torch.rand(5, 3), object_index=torch.tensor([0, 0, 0, -1, 1]), object_id=torch.tensor([7, 8]), event_id=1
     )
-    found = object_overlap(event, torch.tensor([0, 0, 1, 0, -1]))
+    found = matched_overlap(event, torch.tensor([0, 0, 1, 0, -1]))
     assert (found.missing.tolist(), found.foreign.tolist()) == ([1.0, 0.0], [1.0, 0.0])
 
 
@@ -207,7 +207,7 @@ def test_a_mirrored_event_doubles_the_entries_of_the_map():
     alone.add(event, base[0], [base[1]])
     both.add(event, base[0], [base[1]])
     both.add(mirrored(event), base[0], [base[1]])
-    for kind in ("signal", "pile-up"):
+    for kind in ("signal", "pileup"):
         one, two = alone.maps.objects[kind], both.maps.objects[kind]
         assert one.num_entries > 0
         assert np.array_equal(one.places, two.places)

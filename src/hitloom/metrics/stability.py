@@ -21,7 +21,7 @@ from hitloom.event import Event
 from hitloom.metrics import edge_change, partition_change
 from hitloom.metrics.heat_points import HeatPoints
 from hitloom.metrics.intervals import percentile_interval, quotient_samples, resampling_weights
-from hitloom.metrics.object_overlap import CLASSES, ObjectOverlap, object_overlap
+from hitloom.metrics.matched_overlap import CLASSES, MatchedOverlap, matched_overlap
 from hitloom.metrics.summary import number, pair
 from hitloom.result import Result
 
@@ -117,8 +117,8 @@ class StabilityStudy:
         }
 
     def _objects(self, event: Event, base: Result, samples: Sequence[Result]) -> dict[str, Any]:
-        first = object_overlap(event, base.labels)
-        others = [object_overlap(event, sample.labels) for sample in samples]
+        first = matched_overlap(event, base.labels)
+        others = [matched_overlap(event, sample.labels) for sample in samples]
         mean = {name: sum(getattr(other, name) for other in others) / len(others) for name in ("missing", "foreign")}
         change = {"dU": first.missing - mean["missing"], "dO": first.foreign - mean["foreign"]}
         spread = {
@@ -136,9 +136,11 @@ class StabilityStudy:
             self._place(kind, first, change, result)
         return result
 
-    def _place(self, kind: str, first: ObjectOverlap, change: Mapping[str, FloatArray], result: dict[str, Any]) -> None:
+    def _place(
+        self, kind: str, first: MatchedOverlap, change: Mapping[str, FloatArray], result: dict[str, Any]
+    ) -> None:
         """Put the objects of one class on its map and their sums into the result."""
-        mask = first.kind == CLASSES.index(kind)
+        mask = first.kind == CLASSES[kind]
         for name, values in change.items():
             result[f"{name}_change_{kind}"] = float(values[mask].sum())
         columns = {name: values[mask] for name, values in change.items()} | {"weight": first.weight[mask]}
