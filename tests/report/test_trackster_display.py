@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from hitloom.errors import DataError
-from hitloom.report.trackster_display import trackster_figure, trackster_page
-from hitloom.report.trackster_view import MODES, limited, trackster_view
+from hitloom.report.tracksters.display import trackster_figure, trackster_page
+from hitloom.report.tracksters.view import MODES, limited, trackster_view
 from hitloom.result import Result
 from trackster_toy import toy_trackster_event
 

@@ -22,7 +22,7 @@ from hitloom.result import Result
 
 # Asked in this order whether the first event is theirs; the last one takes any.
 _FAMILIES = {
-    "tracksters": "hitloom.report.trackster_family:TracksterFamily",
+    "tracksters": "hitloom.report.tracksters.family:TracksterFamily",
     "tracks": "hitloom.report.track_family:TrackFamily",
 }
 

@@ -15,7 +15,7 @@ from hitloom._version import __version__
 from hitloom.report.outline import Floats, Ints, outline_3d
 from hitloom.report.page import POLICY, plotly_script, raw, render, script_json, template_text
 from hitloom.report.palette import GREY, SERIES, candidate_colour
-from hitloom.report.trackster_view import MODES, TracksterView, limited
+from hitloom.report.tracksters.view import MODES, TracksterView, limited
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
