@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hitloom.errors import ConfigError, DataError
 from hitloom.event import Event
-from hitloom.metrics.associations import Associations, Variant, associate
+from hitloom.metrics.associations import Associations, event_associations
 
 MATCH_SCORE = 0.2
 """Largest recoToSim score of a match, exclusive."""
@@ -26,32 +26,6 @@ CROSS, BOTH_SIGNAL, BOTH_PILEUP, UNMATCHED = 0, 1, 2, 3
 """Classes of a pair of tracksters: signal with pile-up, both signal, both pile-up, an end without match."""
 PAIR_CLASSES: tuple[str, ...] = ("cross", "signal", "pileup", "unmatched")
 """Names of the classes, in the order of their numbers."""
-
-
-def event_associations(event: Event, *, variant: Variant = "two_sided") -> Associations:
-    """Return the official scores of every overlapping pair of a trackster and an object of an event.
-
-    Raises
-    ------
-    DataError
-        When the event lacks layer clusters or their shares (files of layout A have none).
-    """
-    for name in ("member_index", "part_share_index", "part_energy", "object_id"):
-        if name not in event:
-            raise DataError(
-                f"{event.describe()}: field '{name}' is needed for the official scores and not in the event; "
-                "mend: read a file that holds layer clusters and their true shares"
-            )
-    return associate(
-        member_index=event.member_index,
-        member_fraction=event.member_fraction,
-        share_index=event.part_share_index,
-        share_fraction=event.part_share_fraction,
-        cluster_energy=event.part_energy,
-        num_tracksters=event.num_points,
-        num_objects=event.num_objects,
-        variant=variant,
-    )
 
 
 def match_fields(found: Associations) -> dict[str, Tensor]:

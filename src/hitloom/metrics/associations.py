@@ -16,7 +16,7 @@ Shape letters: M layer clusters, N tracksters, V memberships, K objects, S share
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -136,6 +136,45 @@ def associate(
         shared_energy=np.bincount(place, np.minimum(both_f, both_g) * energy[member[0][row_f]], minlength=len(pair)),
         trackster_energy=trackster_energy,
         object_energy=object_energy,
+    )
+
+
+def event_associations(event: Any, *, labels: ArrayLike | None = None, variant: Variant = "two_sided") -> Associations:
+    """Return the scores of every overlapping pair of a trackster and an object of an event.
+
+    Parameters
+    ----------
+    event : Event
+        With ``member_*``, ``part_energy``, ``part_share_*`` and ``object_id``.
+    labels : (N,) int or None
+        Tracksters with one label are merged first, so that rows are labels; None = tracksters as they are.
+    variant : {"two_sided", "one_sided"}
+
+    Raises
+    ------
+    DataError
+        When the event lacks layer clusters or their shares (files of layout A have none).
+    """
+    for name in ("member_index", "part_share_index", "part_energy", "object_id"):
+        if name not in event:
+            raise DataError(
+                f"{event.describe()}: field '{name}' is needed for the official scores and not in the event; "
+                "mend: read a file that holds layer clusters and their true shares"
+            )
+    index, fraction = event.member_index.numpy(), event.member_fraction.numpy()
+    number = int(event.num_points)
+    if labels is not None:
+        index, fraction = merge_memberships(index, fraction, labels)
+        number = int(np.max(np.asarray(labels), initial=-1)) + 1
+    return associate(
+        member_index=index,
+        member_fraction=fraction,
+        share_index=event.part_share_index.numpy(),
+        share_fraction=event.part_share_fraction.numpy(),
+        cluster_energy=event.part_energy.numpy(),
+        num_tracksters=number,
+        num_objects=int(event.num_objects),
+        variant=variant,
     )
 
 
