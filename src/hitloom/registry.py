@@ -23,6 +23,7 @@ SYSTEMS: dict[str, str] = {
     "exatrkx-filter": "hitloom.systems.exatrkx:EdgeFilter",
     "exatrkx-module-map": "hitloom.systems.exatrkx:ModuleMapStage",
     "exatrkx-gnn": "hitloom.systems.exatrkx:EdgeGNN",
+    "linking": "hitloom.systems.linking:Linking",
 }
 
 

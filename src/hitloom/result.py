@@ -44,9 +44,11 @@ class Scores:
     embedding : (N, D) float32 or None
         Position of each point in the learned space.
     point_score : (N,) float32 or None
-        Logit that the point belongs to a true object (is not noise).
+        Logit that the point belongs to a true object (is not noise); for tracksters, to one of the hard process.
     edge_index, edge_score : (2, E) int64 and (E,) float32, or None
         Edges and the logit that each joins two points of one object.
+    edge_embedding : (E, D) float32 or None
+        Position of each edge in a learned space.
     kept : (N,) bool or None
         Points that survived the network's own filters; None = all.
     graphs : list of Graph
@@ -63,6 +65,7 @@ class Scores:
     point_score: Tensor | None = None
     edge_index: Tensor | None = None
     edge_score: Tensor | None = None
+    edge_embedding: Tensor | None = None
     kept: Tensor | None = None
     graphs: list[Graph] = field(default_factory=list)
     timing: dict[str, float] = field(default_factory=dict)

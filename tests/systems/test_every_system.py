@@ -18,6 +18,7 @@ from hitloom.event import Event
 from hitloom.registry import get_system, system_names
 from hitloom.systems.base import System
 from tracker_toy import TINY, graph_event, module_event, tracker_event
+from trackster_toy import toy_trackster_event
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,24 @@ def make_module_map() -> System:
     return system.fit(system.Config(), [module_event(64, seed) for seed in range(3)])
 
 
+def make_linking() -> System:
+    torch.manual_seed(1)
+    linking = get_system("linking")
+    loss = {"contrastive_weight": 0.1, "margin": 2.0, "view": "edge", "pu_weight": 0.1, "weight": {"floor": 0.1}}
+    model = {"network": "punet", "dropout": 0.0, "loss": loss, "inputs": {"log": True, "missing_time": "mask"}}
+    system = linking(build(linking.Config, model))
+    system.fit_inputs([trackster_event(64, seed) for seed in range(10, 13)])
+    return system
+
+
+def trackster_event(num_points: int, seed: int) -> Event:
+    """Return a toy event cut to a number of tracksters."""
+    event = toy_trackster_event(seed, num_particles=16, num_pileup=10)
+    keep = torch.zeros(event.num_points, dtype=torch.bool)
+    keep[:num_points] = True
+    return event.select_points(keep)
+
+
 CASES = {
     "eggnet": Case(make_eggnet, tracker_event),
     "exatrkx": Case(make_tiny("exatrkx"), tracker_event),
@@ -67,6 +86,7 @@ CASES = {
     "exatrkx-filter": Case(make_tiny("exatrkx-filter"), graph_event),
     "exatrkx-gnn": Case(make_tiny("exatrkx-gnn"), graph_event),
     "exatrkx-module-map": Case(make_module_map, module_event, trained=False),
+    "linking": Case(make_linking, trackster_event),
 }
 
 
@@ -80,6 +100,9 @@ def permuted(event: Event, order: torch.Tensor) -> Event:
             result[name] = event[name][order]
     if "edge_index" in event:
         result.edge_index = place[event.edge_index]
+        for name in ("edge_attr", "edge_feature_names"):
+            if name in event:
+                result[name] = event[name]
     return result
 
 
@@ -167,7 +190,10 @@ def test_an_event_of_noise_alone_has_a_finite_loss(trained: Case):
     system = trained.make_system().train()
     event = trained.make_event(40, 7)
     event.object_index = torch.full_like(event.object_index, -1)
-    event.truth_edge_index = event.truth_edge_index[:, :0]
+    if "truth_edge_index" in event:
+        event.truth_edge_index = event.truth_edge_index[:, :0]
+    if "edge_y" in event:
+        event.edge_y = torch.zeros_like(event.edge_y)
     loss = system.loss(system(event), event)
     assert bool(torch.isfinite(loss.total))
     loss.total.backward()

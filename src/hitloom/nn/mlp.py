@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hitloom.errors import ConfigError, nearest
 from hitloom.nn.fused import norm_silu
@@ -79,6 +80,8 @@ class MLP(nn.Module):
         Layer normalisation has a scale and a shift for each channel (published: Exa.TrkX has, acorn and EggNet not).
     normalise_output : bool
         The last Linear is normalised too, before the output activation.
+    dropout : float
+        After every hidden activation.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class MLP(nn.Module):
         batchnorm: bool = False,
         affine: bool = False,
         normalise_output: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         widths = [in_dim, *_hidden_widths(hidden_dim, num_layers), out_dim]
@@ -108,11 +112,12 @@ class MLP(nn.Module):
             self.norms.append(nn.ModuleList(layers))
         self.activation = make_activation(activation)
         self.output_activation = make_activation(output_activation)
+        self.dropout = dropout
         self.affine = affine and layernorm
         self.row_wise = not (batchnorm and len(self.norms))
         names = {activation, output_activation}
-        self.fits_rows = not batchnorm and names <= {"SiLU", "ReLU", "Tanh", "Sigmoid", "identity"}
-        self.fusible = layernorm and not affine and not batchnorm and activation == "SiLU"
+        self.fits_rows = not batchnorm and not dropout and names <= {"SiLU", "ReLU", "Tanh", "Sigmoid", "identity"}
+        self.fusible = layernorm and not affine and not batchnorm and activation == "SiLU" and not dropout
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Apply all layers; ``mask`` (...) bool says which rows count in batch statistics."""
@@ -142,6 +147,8 @@ class MLP(nn.Module):
                 for norm in self.norms[depth]:  # type: ignore[attr-defined]
                     value = norm(value, mask)
                 value = self.activation(value)
+                if self.dropout:
+                    value = functional.dropout(value, self.dropout, self.training)
         return value
 
     def split_first(self, widths: Sequence[int]) -> tuple[Tensor, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import pickle
 import subprocess
@@ -28,6 +29,8 @@ from hitloom.config import dump_yaml, parse_yaml
 from hitloom.errors import CheckpointError, nearest
 from hitloom.systems.base import System
 from hitloom.training.run_config import RECIPES, RunConfig, build_run_config
+
+log = logging.getLogger("hitloom")
 
 FORMAT = "hitloom-checkpoint"
 FORMAT_VERSION = 1
@@ -200,8 +203,8 @@ def export_weights(checkpoint: Checkpoint, path: str | Path) -> None:
         file.write(save(weights, metadata={"hitloom": json.dumps(header)}))
 
 
-def load_weights(system: System, checkpoint: Checkpoint) -> None:
-    """Load the weights into a system.
+def load_weights(system: System, checkpoint: Checkpoint, *, strict: bool = True) -> None:
+    """Load the weights into a system; without ``strict`` those that fit by name and shape, and say what is left.
 
     Raises
     ------
@@ -216,6 +219,15 @@ def load_weights(system: System, checkpoint: Checkpoint) -> None:
     missing = sorted(set(own) - set(checkpoint.weights))
     unknown = sorted(set(checkpoint.weights) - set(own))
     wrong = [name for name in own if name in checkpoint.weights and own[name].shape != checkpoint.weights[name].shape]
+    if not strict and len(missing) + len(wrong) < len(own):
+        fitting = {name: value for name, value in checkpoint.weights.items() if name not in {*unknown, *wrong}}
+        if missing or unknown or wrong:
+            log.warning(
+                f"{where}: {len(fitting)} of {len(own)} tensors taken over; {len(missing) + len(wrong)} start fresh "
+                f"({_some([*missing, *wrong])}), {len(unknown)} are left out ({_some(unknown)})"
+            )
+        system.load_state_dict(fitting, strict=False)
+        return
     if missing or unknown or wrong:
         if wrong:
             name = wrong[0]
@@ -227,6 +239,10 @@ def load_weights(system: System, checkpoint: Checkpoint) -> None:
             f"{len(wrong)} of another shape; first: {first}); use the model settings of that run"
         )
     system.load_state_dict(checkpoint.weights)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "") or "none"
 
 
 def newest_checkpoint(folder: str | Path) -> Path:

@@ -6,6 +6,7 @@ between any two leaves a ``last.ckpt`` from which the epoch is done again to the
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import shutil
@@ -27,6 +28,8 @@ from hitloom.training.run_config import RunConfig
 from hitloom.training.run_data import RunData
 from hitloom.training.stop import StopRequested, StopSignals
 from hitloom.training.validation import rates_of, validate
+
+log = logging.getLogger("hitloom")
 
 
 class Keeper(pl.Callback):
@@ -90,6 +93,8 @@ class Keeper(pl.Callback):
         if start["precision"]:
             trainer.precision_plugin.load_state_dict(start["precision"])
         task.schedule.load_state_dict(start["schedule"])
+        if "early" in start:
+            task.early.load_state_dict(start["early"])
         task.sums = dict(start["sums"]) if trainer.is_global_zero else dict.fromkeys(start["sums"], 0.0)
         loop = trainer.fit_loop
         for counts in (loop.epoch_progress.current, loop.epoch_progress.total):
@@ -99,6 +104,7 @@ class Keeper(pl.Callback):
         steps.ready = steps.completed = step
         loop.epoch_loop._batches_that_stepped = step
         self.loader.num_skipped = batch
+        trainer.should_stop = task.early.reached
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Take the signals back from Lightning."""
@@ -153,6 +159,7 @@ class Keeper(pl.Callback):
             "seconds": round(time.perf_counter() - self._epoch_begin, 3),
         } | values
         task.schedule.observe(monitored)
+        task.early.observe(monitored)
         task.sums = {}
         self.metrics = values
         if trainer.is_global_zero:
@@ -162,6 +169,9 @@ class Keeper(pl.Callback):
         self._save_best(trainer, task, epoch, monitored)
         self._save_last(trainer, task, epoch=epoch + 1, batch=0)
         self.progress.end_epoch(row, config.monitor)
+        if task.early.reached and not last:
+            log.info(f"stopped early: {config.monitor} has not improved for {task.early.num_bad} validated epochs")
+            trainer.should_stop = True
 
     def _validate(self, trainer: pl.Trainer, task: Task) -> dict[str, float]:
         config = task.run_config
@@ -205,6 +215,7 @@ class Keeper(pl.Callback):
             "optimizer": trainer.optimizers[0].state_dict(),
             "precision": trainer.precision_plugin.state_dict(),
             "schedule": task.schedule.state_dict(),
+            "early": task.early.state_dict(),
             "sums": sums,
             "top": self.top,
         }

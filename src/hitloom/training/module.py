@@ -6,16 +6,19 @@ Optimisation is manual, so that the learning rate, the random numbers and the po
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
 
+from hitloom.errors import DataError
 from hitloom.event import Event
 from hitloom.losses.base import Loss
 from hitloom.systems.base import System
 from hitloom.training.batches import SKIPPED, step_seed
+from hitloom.training.early import EarlyStopping
 from hitloom.training.run_config import RunConfig
 from hitloom.training.schedule import Schedule
 
@@ -29,7 +32,7 @@ class Task(pl.LightningModule):
     schedule : Schedule
     sums : dict
         Sums of the epoch so far on this device: ``loss`` and ``part/<name>`` as () tensors, ``empty/<name>`` (batches
-        in which a part rested on no pair) and ``num_batches`` as numbers.
+        in which a part rested on no pair), ``num_left_out`` (steps) and ``num_batches`` as numbers.
     """
 
     def __init__(self, system: System, config: RunConfig) -> None:
@@ -38,6 +41,7 @@ class Task(pl.LightningModule):
         self.system = system
         self.run_config = config
         self.schedule = Schedule(config.training)
+        self.early = EarlyStopping(config.training)
         self.sums: dict[str, Any] = {}
 
     def forward(self, event: Event) -> Loss:
@@ -45,12 +49,14 @@ class Task(pl.LightningModule):
         return self.system.loss(self.system(event), event)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW as configured; the learning rate is set before each step."""
+        """The optimiser as configured; the learning rate is set before each step."""
         config = self.run_config.training
-        return torch.optim.AdamW(
+        kind = torch.optim.Adam if config.optimizer == "Adam" else torch.optim.AdamW
+        return kind(
             self.system.parameters(),
             lr=config.lr,
             betas=config.betas,
+            eps=config.eps,
             weight_decay=config.weight_decay,
             amsgrad=config.amsgrad,
         )
@@ -70,18 +76,40 @@ class Task(pl.LightningModule):
             optimizer.zero_grad()
         loss = self(batch)
         total = loss.total
+        if not bool(torch.isfinite(total)):
+            self._refuse(loss, batch, batch_idx)
         self.manual_backward(total / group_size)
         self._add(loss, total.detach())
         if batch_idx == group_start + group_size - 1:
             for group in optimizer.param_groups:
                 group["lr"] = self.schedule.rate(self.current_epoch)
             optimizer.step()
+            after = getattr(self.system, "after_step", None)
+            if after is not None:
+                after(config.start_epoch + self.current_epoch)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clip the (unscaled) gradient where asked."""
-        clip = self.run_config.training.gradient_clip
-        if clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.system.parameters(), clip)
+        """Clip the (unscaled) gradient where asked; leave a step out whose gradient is beyond all measure."""
+        config = self.run_config.training
+        if config.gradient_clip is None and config.max_gradient_norm is None:
+            return
+        clip = math.inf if config.gradient_clip is None else config.gradient_clip
+        norm = torch.nn.utils.clip_grad_norm_(self.system.parameters(), clip)
+        if config.max_gradient_norm is None:
+            return
+        late = config.start_epoch + self.current_epoch > config.max_gradient_norm_after
+        if not bool(torch.isfinite(norm)) or (late and float(norm) > config.max_gradient_norm):
+            self.sums["num_left_out"] = self.sums.get("num_left_out", 0) + 1
+            for parameter in self.system.parameters():
+                parameter.grad = None  # an optimiser passes over parameters without a gradient
+
+    def _refuse(self, loss: Loss, batch: Event, batch_idx: int) -> None:
+        wrong = [name for name, part in loss.parts.items() if not bool(torch.isfinite(part))]
+        names = getattr(batch, "event_id", "?")
+        raise DataError(
+            f"training: the loss of epoch {self.current_epoch}, batch {batch_idx} (event {names}) is not finite "
+            f"(part {', '.join(wrong) or 'sum'}); mend: features without NaN or infinity, or a smaller training.lr"
+        )
 
     def _add(self, loss: Loss, total: Tensor) -> None:
         sums = self.sums
@@ -103,8 +131,8 @@ class Task(pl.LightningModule):
         ``train_<part>_empty`` says how often a part rested on nothing, where that happened.
         """
         sums = self.summed()
-        num_batches = sums.pop("num_batches", 0.0)
-        values = {}
+        num_batches, num_left_out = sums.pop("num_batches", 0.0), sums.pop("num_left_out", 0.0)
+        values = {"train_steps_left_out": num_left_out} if num_left_out else {}
         for name, value in sums.items():
             kind, _, part = name.rpartition("/")
             if kind == "empty":

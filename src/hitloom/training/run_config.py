@@ -89,19 +89,34 @@ class DataSection(Config):
 
 
 class TrainingSection(Config):
-    """Optimiser, schedule, hardware and logging of the training loop."""
+    """Optimiser, schedule, hardware and logging of the training loop.
+
+    ``start_epoch``: number of the first epoch, for schedules and limits that count epochs. ``init_strict``: weights to
+    start from (``--init-from``) must fit the model name by name; else what they lack starts fresh, and is said.
+    ``max_gradient_norm``: from epoch ``max_gradient_norm_after`` + 1 on, a step with a larger norm is left out; one
+    that is not finite is left out at once. ``early_stopping``: stop once the monitored value has not improved by more
+    than ``min_delta`` for so many validated epochs.
+    """
 
     max_epochs: int = Field(default=200, ge=0)
+    start_epoch: int = Field(default=0, ge=0)
+    optimizer: Literal["AdamW", "Adam"] = "AdamW"
     lr: float = Field(default=2e-4, gt=0)
+    eps: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
     amsgrad: bool = True
     warmup_epochs: int = Field(default=10, ge=0)
-    scheduler: Literal["step", "plateau", "cosine-restarts", "constant"] = "step"
+    scheduler: Literal["step", "plateau", "cosine", "cosine-restarts", "constant"] = "step"
     factor: float = Field(default=0.8, gt=0, le=1)
     patience: int = Field(default=20, ge=1)
     min_lr: float = Field(default=0.0, ge=0)
     gradient_clip: float | None = Field(default=None, gt=0)
+    max_gradient_norm: float | None = Field(default=None, gt=0)
+    max_gradient_norm_after: int = Field(default=5, ge=0)
+    early_stopping: int | None = Field(default=None, ge=1)
+    min_delta: float = Field(default=0.0, ge=0)
+    init_strict: bool = True
     accumulate: int = Field(default=1, ge=1)
     precision: Literal["32", "16", "bf16"] = "32"
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"

@@ -1,4 +1,4 @@
-"""Learning rate by epoch: linear warm-up, then step, plateau, cosine restarts or constant, with a floor.
+"""Learning rate by epoch: linear warm-up, then step, plateau, cosine, cosine restarts or constant, with a floor.
 
 The rate is a function of the epoch and of a small plain state, so that a resumed run has the rate of a run that was
 never stopped.
@@ -23,6 +23,8 @@ class Schedule:
     - step: ``lr * factor ** (epoch // patience)``;
     - plateau: multiplied by ``factor`` once the monitored value has not improved (relative 1e-4) for more than
       ``patience`` validated epochs;
+    - cosine: from ``lr`` to ``min_lr`` by half a cosine over ``start_epoch + max_epochs`` epochs, of which the first
+      ``start_epoch`` are past;
     - cosine-restarts: from ``lr`` to 1e-8 by half a cosine, first over ``patience`` epochs, each period twice the last;
     - constant.
 
@@ -44,6 +46,9 @@ class Schedule:
             rate = config.lr * config.factor ** (epoch // config.patience)
         elif config.scheduler == "plateau":
             rate = config.lr * config.factor**self.num_reductions
+        elif config.scheduler == "cosine":
+            turn = (config.start_epoch + epoch) / max(1, config.start_epoch + config.max_epochs)
+            rate = config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(math.pi * turn)) / 2
         elif config.scheduler == "cosine-restarts":
             period, since = config.patience, epoch
             while since >= period:

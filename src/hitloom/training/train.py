@@ -27,6 +27,7 @@ from hitloom.training.progress import Bar, Progress, Silent
 from hitloom.training.run_config import RunConfig
 from hitloom.training.run_data import RunData
 from hitloom.training.stop import StopSignals
+from hitloom.training.working_point import settle_working_point
 
 log = logging.getLogger("hitloom")
 
@@ -109,7 +110,9 @@ def train(
         )
     start = resume or init
     if start is not None:
-        load_weights(system, start)
+        load_weights(system, start, strict=start is resume or settings.init_strict)
+    if resume is None and hasattr(system, "fit_inputs"):
+        system.fit_inputs(data.train)
     if resume is not None and not resume.training:
         raise CheckpointError(
             f"{resume.path}: holds weights only and cannot be resumed; start from it with --init-from"
@@ -147,6 +150,10 @@ def train(
     finally:
         progress.close()
     checkpoints = folder / "checkpoints"
+    if trainer.is_global_zero and keeper.top and len(data.val) and hasattr(system, "choose_working_point"):
+        num_events = min(len(data.val), settings.limit_val_events or len(data.val))
+        events = [data.val[index] for index in range(num_events)]
+        settle_working_point(checkpoints / "best.ckpt", events, device=device)
     return TrainOutcome(
         folder=folder,
         best=checkpoints / "best.ckpt" if keeper.top else None,
