@@ -98,7 +98,7 @@ def trackster_event(
     if skeleton_features:
         links = np.concatenate([links, vertex_distances(clusters, tracksters, edges)], 1)
     event = Event(
-        pos=_floats(quantities.barycentre * MM_PER_CM),
+        pos=_floats(nodes[:, :3].astype(np.float64) * MM_PER_CM),
         x=_floats(nodes),
         feature_names=[*NODE_FEATURES, TIME_ERROR],
         energy=_floats(quantities.raw_energy),
