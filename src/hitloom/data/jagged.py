@@ -1,7 +1,7 @@
 """Columns of lists of different length, and lists of such lists, as flat arrays with counts.
 
-B entries (events), L inner lists of all entries, I items of all entries. Depth 0 is one number for each entry, depth 1 a
-list, depth 2 a list of lists.
+B entries (events), L inner lists of all entries, I items of all entries. Depth 0 is one number for each entry, depth 1
+a list, depth 2 a list of lists.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Bytes of a ROOT ``TTree``: branches of numbers, of ``std::vector`` and of ``std::vector<std::vector>``.
 
-uproot writes files, folders and trees of numbers and counted arrays, but no ``std::vector`` branches, which the files of
-the calorimeter hold throughout. Here are the records that are missing, in the versions that ROOT 6 writes: TTree 20,
-TBranch 13, TBranchElement 10, TLeaf 2, TBasket 3. An object is ``byte count | version | members``, big-endian; a top-level
-vector in a basket is 6 bytes of byte count and version, then its length, then its items; an inner vector is its length
-and its items. :mod:`hitloom.data.root_trees` puts them into a file.
+uproot writes files, folders and trees of numbers and counted arrays, but no ``std::vector`` branches, which the files
+of the calorimeter hold throughout. Here are the records that are missing, in the versions that ROOT 6 writes: TTree 20,
+TBranch 13, TBranchElement 10, TLeaf 2, TBasket 3. An object is ``byte count | version | members``, big-endian; a
+top-level vector in a basket is 6 bytes of byte count and version, then its length, then its items; an inner vector is
+its length and its items. :mod:`hitloom.data.root_trees` puts them into a file.
 
 B entries, I items of all entries.
 """

@@ -124,7 +124,7 @@ SIM_TRACKSTERS: dict[str, Column] = {
 }
 """Sim tracksters of layout B: ``simtrackstersSC`` and ``simtrackstersCP``."""
 SIM_NEEDED = ("vertices_indexes", "vertices_multiplicity", "pdgID", "regressed_energy", "regressed_pt")
-SIM_OPTIONAL = ("barycenter_eta", "barycenter_phi", "boundaryEta", "boundaryPhi")
+SIM_OPTIONAL = ("barycenter_eta", "barycenter_phi")
 CLUSTERS: dict[str, Column] = {
     "seedID": _UNSIGNED,
     **dict.fromkeys(

@@ -35,6 +35,7 @@ def write_ticl(
     layouts: Sequence[str] = layout.LAYOUTS,
     folder: str = layout.FOLDERS[0],
     collection: str = layout.COLLECTION,
+    extra: bool = True,
     overwrite: bool = False,
     chunk_size: int = 50,
 ) -> int:
@@ -48,6 +49,8 @@ def write_ticl(
         Folder inside the file that holds the trees.
     collection : str
         Name of the tracksters in layout B.
+    extra : bool
+        Whether to add the tree ``hitloom`` and the provenance, so that reading gives back all of the event.
     chunk_size : int
         Events held in memory at a time, one basket of each branch.
 
@@ -68,8 +71,10 @@ def write_ticl(
     if first is None:
         raise DataError(f"{path}: no event to write")
     trees = _trees(first, layouts, collection)
+    if not extra:
+        del trees[layout.EXTRA_TREE]
     placed = {f"{folder}/{name}": columns for name, columns in trees.items()}
-    texts = {f"{folder}/{layout.PROVENANCE_KEY}": first.provenance} if "provenance" in first else {}
+    texts = {f"{folder}/{layout.PROVENANCE_KEY}": first.provenance} if extra and "provenance" in first else {}
     number = 0
     with RootTreeWriter(path, placed, texts=texts) as writer:
         stream = chain([first], stream)
@@ -128,7 +133,8 @@ def _entries(event: Event, layouts: Sequence[str], collection: str, trees: Trees
                 seen = as_calo_particles(event) if truth == "CP" else event
                 entries[f"simtracksters{truth}"] = columns_of.sim_trackster_entry(seen, clusters)
                 entries["associations"] |= columns_of.association_entry(seen, collection, truth)
-    entries[layout.EXTRA_TREE] = columns_of.extra_entry(event, trees[layout.EXTRA_TREE])
+    if layout.EXTRA_TREE in trees:
+        entries[layout.EXTRA_TREE] = columns_of.extra_entry(event, trees[layout.EXTRA_TREE])
     return entries
 
 
@@ -149,8 +155,8 @@ def _stacked(
         missing = [name for name in columns if name not in entry]
         if missing:
             raise DataError(
-                f"{event.describe()}: nothing for branch '{missing[0]}' of tree '{tree}', which the first event filled; "
-                "events of one file must have the same fields"
+                f"{event.describe()}: nothing for branch '{missing[0]}' of tree '{tree}', which the first event "
+                "filled; events of one file must have the same fields"
             )
     build = (lambda parts: Jagged(np.array(parts)), Jagged.of_lists, Jagged.of_nested)
     return {name: build[column.depth]([entry[name] for entry in entries]) for name, column in columns.items()}
