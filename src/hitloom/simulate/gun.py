@@ -23,7 +23,7 @@ PARTICLES = {
 }
 
 
-def shoot(*, config: TrackerConfig, rng: np.random.Generator, point: np.ndarray) -> list[tuple[float, ...]]:
+def shoot(config: TrackerConfig, rng: np.random.Generator, point: np.ndarray) -> list[tuple[float, ...]]:
     """Return the rows of :class:`~hitloom.simulate.particles.ParticleTable` for one event, all from ``point``.
 
     Raises

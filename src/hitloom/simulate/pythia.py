@@ -6,15 +6,39 @@ Source: C. Bierlich et al., SciPost Phys. Codebases 8 (2022), https://arxiv.org/
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
 from hitloom.errors import HitloomError, require_extra
 from hitloom.simulate.particles import ParticleTable
 
-if TYPE_CHECKING:
-    from hitloom.simulate.tracker_config import TrackerConfig
+
+class CollisionConfig(Protocol):
+    """What :class:`Generator` reads of a configuration; see :class:`~hitloom.simulate.tracker_config.TrackerConfig`."""
+
+    @property
+    def process(self) -> str: ...
+    @property
+    def energy(self) -> float: ...
+    @property
+    def pileup(self) -> float: ...
+    @property
+    def min_pt(self) -> float: ...
+    @property
+    def max_eta(self) -> float: ...
+    @property
+    def max_vertex_rho(self) -> float: ...
+    @property
+    def max_vertex_z(self) -> float: ...
+    @property
+    def beam_sigma_xy(self) -> float: ...
+    @property
+    def beam_sigma_z(self) -> float: ...
+
+
+Gun = Callable[[np.random.Generator, np.ndarray], list[tuple[float, ...]]]
 
 _PROCESSES = {
     "ttbar": ["Top:gg2ttbar = on", "Top:qqbar2ttbar = on"],
@@ -57,15 +81,26 @@ def pythia_seeds(seed: int, event_id: int) -> tuple[int, int]:
 
 
 class Generator:
-    """Collisions of one configuration; the Pythia instances are initialised once and seeded anew for each event."""
+    """Collisions of one configuration; the Pythia instances are initialised once and seeded anew for each event.
 
-    def __init__(self, *, config: TrackerConfig) -> None:
+    Parameters
+    ----------
+    config
+        Process, pile-up, cuts and beam spot.
+    gun
+        Makes the rows of :class:`ParticleTable` of the process ``gun``, from a random generator and a point in mm.
+    neutrals
+        Absolute PDG codes of the neutral particles that are kept besides the charged ones.
+    """
+
+    def __init__(self, *, config: CollisionConfig, gun: Gun, neutrals: frozenset[int] = frozenset()) -> None:
         self.config = config
+        self._gun, self._neutrals = gun, neutrals
         self._hard: Any = None if config.process == "gun" else _instance(config.process, config.energy)
         self._pileup: Any = _instance("minbias", config.energy) if config.pileup > 0 else None
 
     def generate(self, *, seed: int, event_id: int) -> ParticleTable:
-        """Return the stable particles of one event that pass the cuts of the configuration (charged, and photons).
+        """Return the stable particles of one event that pass the cuts of the configuration.
 
         ``vertex`` is 1 for the hard process and 2, 3, ... for pile-up; ``primary`` counts from 1 in each vertex.
         """
@@ -96,13 +131,13 @@ class Generator:
         config = self.config
         x0, y0, z0 = (float(value) for value in point)
         rho2, max_z = config.max_vertex_rho**2, config.max_vertex_z
-        min_pt, sinh_eta, photons = config.min_pt, math.sinh(config.max_eta), config.photon_conversions
+        min_pt, sinh_eta, neutrals = config.min_pt, math.sinh(config.max_eta), self._neutrals
         rows: list[tuple[float, ...]] = []
         for particle in pythia.event:
             if not particle.isFinal():
                 continue
             charge, pdg = particle.charge(), particle.id()
-            if charge == 0.0 and not (photons and pdg == 22):
+            if charge == 0.0 and abs(pdg) not in neutrals:
                 continue
             pt, pz = particle.pT(), particle.pz()
             if pt < min_pt or abs(pz) > sinh_eta * pt:
@@ -115,8 +150,3 @@ class Generator:
                 (vertex, len(rows) + 1, 0, 0, 0, pdg, charge, particle.m(), x, y, z, particle.tProd(), *momentum)
             )
         return rows
-
-    def _gun(self, rng: np.random.Generator, point: np.ndarray) -> list[tuple[float, ...]]:
-        from hitloom.simulate.gun import shoot
-
-        return shoot(config=self.config, rng=rng, point=point)
