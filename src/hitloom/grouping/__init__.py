@@ -1,5 +1,6 @@
 """Scores and embeddings to labels."""
 
+from hitloom.grouping.clue import ClueResult, ExponentialKernel, FlatKernel, GaussKernel, clue
 from hitloom.grouping.components import components, connected_components, union_find
 from hitloom.grouping.dbscan import DBSCANScan, dbscan
 from hitloom.grouping.junctions import junction_removal
@@ -10,9 +11,14 @@ from hitloom.grouping.stitching import stitch
 from hitloom.grouping.walk import walk
 
 __all__ = [
+    "ClueResult",
     "DBSCANScan",
+    "ExponentialKernel",
+    "FlatKernel",
+    "GaussKernel",
     "SegmentationConfig",
     "all_simple_paths",
+    "clue",
     "components",
     "connected_components",
     "dbscan",
