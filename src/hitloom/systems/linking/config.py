@@ -88,12 +88,12 @@ class ScanConfig(Config):
     """How the threshold is chosen on validation events after a training.
 
     ``objective``: energy-weighted F1 of the edges, or (``distance``) the smallest sum of energy that is missing from
-    and foreign to the merged tracksters, dU + dO. ``method``: the best of all, or the first local maximum as published
+    and foreign to the merged tracksters, dU + dO. ``rule``: the best of all, or the first local maximum as published
     (0.65 where there is none).
     """
 
     objective: Literal["f1", "distance"] = "f1"
-    method: Literal["global", "first-local"] = "global"
+    rule: Literal["global", "first_local"] = "global"
     step: float = Field(default=0.05, gt=0, le=0.5)
     enabled: bool = True
 

@@ -90,3 +90,8 @@ def sizes_of(event: Event) -> list[int] | None:
     """Return the number of tracksters of each event of a batch; None for a single event."""
     pointer = event.get("ptr")
     return None if pointer is None else (pointer[1:] - pointer[:-1]).tolist()
+
+
+def edge_energy(event: Event) -> Tensor:
+    """Return the raw energy (N,) of the tracksters, GeV."""
+    return event.columns(("raw_energy",))[:, 0]

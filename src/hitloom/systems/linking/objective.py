@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from hitloom.data.perturb import ErrorBars
 from hitloom.data.trackster_features import NODE_FEATURES
 from hitloom.event import Event
 from hitloom.losses.base import Loss
@@ -19,16 +20,10 @@ from hitloom.losses.pairs import seeded_generator
 from hitloom.losses.views import shuffled_within, view_contrast
 from hitloom.result import Scores
 from hitloom.systems.linking.config import EdgeWeightConfig
-from hitloom.systems.linking.graph import graph_of, sizes_of
-from hitloom.systems.linking.view import perturbed
+from hitloom.systems.linking.graph import edge_energy, graph_of, sizes_of
 
 if TYPE_CHECKING:
     from hitloom.systems.linking.system import Linking
-
-
-def edge_energy(event: Event) -> Tensor:
-    """Return the raw energy (N,) of the tracksters, GeV."""
-    return event.columns(("raw_energy",))[:, 0]
 
 
 def is_signal(event: Event) -> tuple[Tensor, Tensor]:
@@ -107,13 +102,19 @@ def second_view(system: Linking, scores: Scores, event: Event) -> Tensor:
     different = coin if config.view == "edge" else coin[event_of_edge]
     second = first
     if not bool(different.all()):
-        moved = perturbed(event.columns(NODE_FEATURES), generator=generator)
+        moved = moved_features(event, generator)
         attributes = graph_of(event, system.network.inputs.edge_features)[1]  # those of the edges as they are
         second = system.run(moved, edge_index, attributes, sizes_of(event)).embedding
     order = shuffled_within(event_of_edge, generator=generator)
     different = different & (order != torch.arange(num_edges, device=order.device))
     other = torch.where(different[:, None], first[order], second)
     return view_contrast(first, other, different, margin=config.margin)
+
+
+def moved_features(event: Event, generator: torch.Generator) -> Tensor:
+    """Return the features (N, 29) with every barycentre moved within its error bars."""
+    alone = Event(pos=event.pos.cpu(), x=event.x.cpu(), feature_names=event.column_names())
+    return ErrorBars()(alone, generator).columns(NODE_FEATURES).to(event.x)
 
 
 def pile_up_part(scores: Scores, event: Event) -> tuple[Tensor, int]:

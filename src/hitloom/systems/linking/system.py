@@ -19,9 +19,9 @@ from hitloom.result import Result, Scores
 from hitloom.stopwatch import Stopwatch
 from hitloom.systems.base import ExportSignature, Needs, System, point_ids
 from hitloom.systems.linking.config import LinkingConfig
-from hitloom.systems.linking.graph import graph_of, sizes_of
+from hitloom.systems.linking.graph import edge_energy, graph_of, sizes_of
 from hitloom.systems.linking.network import LinkNetwork, LinkOutput
-from hitloom.systems.linking.objective import edge_energy, linking_loss
+from hitloom.systems.linking.objective import linking_loss
 from hitloom.systems.linking.working_point import choose_threshold, link, validation_rates, validation_sums
 
 
@@ -120,7 +120,7 @@ class Linking(System):
             return {}
         with torch.no_grad():
             scored = [(event, self(event)) for event in events]
-        return {"threshold": choose_threshold(self.config.scan, scored)} if scored else {}
+        return {"threshold": choose_threshold(self.config, scored)} if scored else {}
 
     # ------------------------------------------------------------------ inference
 

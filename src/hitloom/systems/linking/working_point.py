@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from hitloom.data.trackster_truth import PAIR_CLASSES, pair_class
 from hitloom.event import Event
 from hitloom.grouping.components import components
+from hitloom.metrics.edge_energy import CONFUSION_NAMES, confusion, edge_rates
+from hitloom.metrics.edge_probability import threshold_scan
+from hitloom.metrics.energy_overlap import energy_overlap, match_groups, true_components
 from hitloom.result import Scores
 from hitloom.systems.linking.config import LinkingConfig, ScanConfig
-from hitloom.systems.linking.objective import edge_energy, is_signal
+from hitloom.systems.linking.graph import edge_energy
 
-FALLBACK = 0.65  # of the first local maximum, where there is none
-CLASSES = ("cross", "signal", "pileup", "unmatched")
+_OVERLAP = ("energy", "missing", "foreign")
 
 
 def passed(config: LinkingConfig, probability: Tensor, energy: Tensor) -> Tensor:
@@ -36,83 +40,70 @@ def link(config: LinkingConfig, edge_index: Tensor, probability: Tensor, energy:
 
 
 def validation_sums(config: LinkingConfig, scores: Scores, event: Event) -> dict[str, float]:
-    """Return energy-weighted counts of the edges at the working point, as ``class/count``.
+    """Return sums of ONE event at the working point: ``class/count`` of edges, and ``overlap/missing`` and the like.
 
-    The weight is the larger raw energy of the ends, not clamped. An edge with an unmatched end is of a class of its
-    own.
+    Edges weigh the larger raw energy of their ends, not clamped; those with an unmatched end are a class of their own.
     """
-    edge_index, logit = scores.scored_edges()
-    energy = edge_energy(event)[edge_index].amax(0)
-    merged, true = passed(config, logit.sigmoid(), energy), event.edge_y > 0
-    if "object_index" in event:
-        matched, signal = is_signal(event)
-        first, second = edge_index
-        both = signal[first] == signal[second]
-        kind = torch.where(both, torch.where(signal[first], 1, 2), 0)
-        kind = torch.where(matched[first] & matched[second], kind, 3)
-    else:
-        kind = torch.full_like(edge_index[0], 1)
-    counts = {"tp": merged & true, "fp": merged & ~true, "fn": ~merged & true, "tn": ~merged & ~true}
+    edge_index, logit = (value.detach().cpu() for value in scores.scored_edges())
+    event = event.cpu()
+    energy, probability = edge_energy(event), logit.sigmoid()
+    weight = energy[edge_index].amax(0)
+    merged, true = passed(config, probability, weight), event.edge_y > 0
+    kind = pair_class(event) if "object_index" in event else torch.ones_like(edge_index[0])
     sums = {}
-    for place, name in enumerate(CLASSES):
-        for count, chosen in counts.items():
-            sums[f"{name}/{count}"] = float(energy[chosen & (kind == place)].double().sum())
-    return sums
+    for place, name in enumerate(PAIR_CLASSES):
+        rows = kind == place
+        counts = confusion(merged[rows], true[rows], weight[rows])
+        sums |= {f"{name}/{count}": value for count, value in counts.items()}
+    lost = _overlap(event, link(config, edge_index, probability, energy))
+    return sums | {f"overlap/{name}": value for name, value in lost.items()}
+
+
+def _overlap(event: Event, labels: Tensor) -> dict[str, float]:
+    """Return energy, missing and foreign energy of the true groups: of one match, or joined by true edges."""
+    if "object_index" in event:
+        true = match_groups(event.object_index)
+    else:
+        true = true_components(event.edge_index, event.edge_y, event.num_points)
+    found = energy_overlap(energy=edge_energy(event), true_labels=true, labels=labels).sums()["all"]
+    return {name: found[name] for name in _OVERLAP}
 
 
 def validation_rates(sums: Mapping[str, float]) -> dict[str, float]:
-    """Return rates of the sums: over all edges, and ``val_<class>_<rate>`` where a class has edges."""
+    """Return the rates of all edges, ``val_<class>_<rate>`` where a class has edges, and the energy lost."""
     values = {}
-    for name in ("", *CLASSES):
-        parts = [name] if name else list(CLASSES)
-        tp, fp, fn, tn = (sum(sums[f"{part}/{count}"] for part in parts) for count in ("tp", "fp", "fn", "tn"))
-        total = tp + fp + fn + tn
-        if name and not total:
+    for name in ("", *PAIR_CLASSES):
+        parts = [name] if name else PAIR_CLASSES
+        counts = {count: sum(sums[f"{part}/{count}"] for part in parts) for count in CONFUSION_NAMES}
+        if name and not sum(counts.values()):
             continue
         prefix = f"val_{name}_" if name else "val_"
-        values |= {f"{prefix}{rate}": value for rate, value in rates(tp, fp, fn, tn).items()}
+        values |= {f"{prefix}{rate}": value for rate, value in edge_rates(counts).items()}
+    energy = sums["overlap/energy"]
+    for name in ("missing", "foreign"):
+        values[f"val_{name}_energy"] = sums[f"overlap/{name}"] / energy if energy else 0.0
+    values["val_lost_energy"] = values["val_missing_energy"] + values["val_foreign_energy"]
     return values
 
 
-def rates(tp: float, fp: float, fn: float, tn: float) -> dict[str, float]:
-    """Return the rates of four weighted counts; 0 where nothing is counted."""
-
-    def share(part: float, whole: float) -> float:
-        return part / whole if whole else 0.0
-
-    recall, specificity = share(tp, tp + fn), share(tn, tn + fp)
-    total = tp + fp + fn + tn
-    return {
-        "merged": share(tp + fp, total),
-        "true": share(tp + fn, total),
-        "precision": share(tp, tp + fp),
-        "recall": recall,
-        "specificity": specificity,
-        "f1": share(2 * tp, 2 * tp + fp + fn),
-        "lr_plus": share(recall, 1 - specificity),
-        "lr_minus": share(1 - recall, specificity),
-    }
-
-
-def choose_threshold(config: ScanConfig, scored: Sequence[tuple[Event, Scores]]) -> float:
-    """Return the threshold with the best energy-weighted F1 over all events."""
-    probability = torch.cat([scores.scored_edges()[1].sigmoid().cpu() for _, scores in scored]).double()
-    true = torch.cat([(event.edge_y > 0).cpu() for event, _ in scored])
-    weight = torch.cat([edge_energy(event)[event.edge_index].amax(0).cpu() for event, _ in scored]).double()
-    num = round(1 / config.step)
-    grid = [step * config.step for step in range(1, num)]
-    merit = [f1_at(probability, true, weight, cut) for cut in grid]
-    if config.method == "global":
-        return round(grid[max(range(len(grid)), key=lambda i: merit[i])], 6)
-    for place in range(1, len(grid) - 1):
-        if merit[place - 1] < merit[place] >= merit[place + 1]:
-            return round(grid[place], 6)
-    return FALLBACK
-
-
-def f1_at(probability: Tensor, true: Tensor, weight: Tensor, cut: float) -> float:
-    """Return the weighted F1 of the edges above ``cut``."""
-    merged = probability > cut
-    tp = float(weight[merged & true].sum())
-    wrong = float(weight[merged ^ true].sum())
-    return 2 * tp / (2 * tp + wrong) if tp else 0.0
+def choose_threshold(config: LinkingConfig, scored: Sequence[tuple[Event, Scores]]) -> float:
+    """Return the threshold that serves best over events with their scores, by ``config.scan``."""
+    scan: ScanConfig = config.scan
+    events = [event.cpu() for event, _ in scored]
+    probability = [scores.scored_edges()[1].sigmoid().cpu() for _, scores in scored]
+    if scan.objective == "f1":
+        weight = [edge_energy(event)[event.edge_index].amax(0) for event in events]
+        target = [event.edge_y for event in events]
+        columns = [torch.cat(values).numpy() for values in (probability, target, weight)]
+        return threshold_scan(
+            probability=columns[0], target=columns[1], weight=columns[2], rule=scan.rule, step=scan.step
+        ).threshold
+    cuts = np.round(np.arange(scan.step, 1.0 - 1e-9, scan.step), 10)
+    lost = np.zeros(len(cuts))
+    for event, score in zip(events, probability, strict=True):
+        energy = edge_energy(event)
+        for place, cut in enumerate(cuts):
+            flat = config.model_copy(update={"threshold": float(cut), "energy_cuts": None})
+            found = _overlap(event, link(flat, event.edge_index, score, energy))
+            lost[place] += found["missing"] + found["foreign"]
+    return float(cuts[np.argmin(lost)])
