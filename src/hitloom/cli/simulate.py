@@ -47,33 +47,104 @@ def tracker(
 
     The same seed gives the same events whatever the number of processes.
     """
-    import os
-
-    from hitloom.cli.counter import Counter
-    from hitloom.config import apply_overrides, build, load_yaml
-    from hitloom.simulate.store import simulate_to_store
-    from hitloom.simulate.tracker import TrackerConfig
+    from hitloom.simulate.tracker_config import TrackerConfig
 
     options: dict[str, Any] = {
         "pileup": pileup, "process": process, "energy": energy, "field": field, "noise_fraction": noise,
         "detectors": detectors,
     }  # fmt: skip
+    settings = _settings(TrackerConfig, options, config=config, overrides=set_, where="tracker simulation")
+    _run(
+        settings, output, num_events=events, seed=seed, first_event_id=first_event_id, num_processes=num_processes,
+        overwrite=overwrite, trackml=trackml,
+    )  # fmt: skip
+    typer.echo(f"{events} events in {output}" + (f", as TrackML files in {trackml}" if trackml else ""))
+
+
+@app.command()
+def calorimeter(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Event store to write.")] = Path("events"),
+    events: Annotated[int, typer.Option("--events", "-n", min=1, help="Number of events.")] = 10,
+    pileup: Annotated[
+        float | None, typer.Option("--pileup", help="Mean number of pile-up collisions; default 0.")
+    ] = None,
+    process: Annotated[
+        str | None, typer.Option("--process", help="gun (default: 10 pions), ttbar, minbias or zmumu.")
+    ] = None,
+    energy: Annotated[float | None, typer.Option("--energy", help="Collision energy in TeV; default 14.")] = None,
+    truth: Annotated[
+        str | None, typer.Option("--truth", help="SC (default): what enters; CP: products of a particle summed.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed; with the event number it decides all.")] = 0,
+    first_event_id: Annotated[int, typer.Option("--first-event-id", min=0, help="Number of the first event.")] = 0,
+    num_processes: Annotated[
+        int | None, typer.Option("--num-processes", "-j", min=1, help="Default: all cores.")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Also write this ROOT file, in the schema of TICL's dumper.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    config: Annotated[Path | None, typer.Option("--config", help="YAML of the simulation's settings.")] = None,
+    set_: Set = None,
+) -> None:
+    """Particles in the calorimeter's endcaps (HGCAL): showers, cells, layer clusters, tracksters and truth.
+
+    The shapes of the showers are toy, tuned to public tables; the particles of pile-up are Pythia 8's. The same seed
+    gives the same events whatever the number of processes. For example ``--set gun.species=[photon]``.
+    """
+    from hitloom.simulate.calorimeter_config import CalorimeterConfig
+
+    options = {"pileup": pileup, "process": process, "energy": energy, "truth": truth}
+    settings = _settings(CalorimeterConfig, options, config=config, overrides=set_, where="calorimeter simulation")
+    _run(
+        settings, output, num_events=events, seed=seed, first_event_id=first_event_id, num_processes=num_processes,
+        overwrite=overwrite, root=root,
+    )  # fmt: skip
+    typer.echo(f"{events} events in {output}" + (f", as ROOT file {root}" if root else ""))
+    typer.echo("The shapes of the showers are toy: see docs/calorimeter.md for what they reproduce.")
+
+
+def _settings(
+    config_class: Any, options: dict[str, Any], *, config: Path | None, overrides: list[str] | None, where: str
+) -> Any:
+    """Settings from the file, the options and ``--set``, later ones first in rank."""
+    from hitloom.config import apply_overrides, build, load_yaml
+
     values = load_yaml(config) if config is not None else {}
     values |= {name: value for name, value in options.items() if value is not None}
-    settings = build(TrackerConfig, apply_overrides(values, set_ or []), where=str(config or "tracker simulation"))
+    return build(config_class, apply_overrides(values, overrides or []), where=str(config or where))
+
+
+def _run(
+    settings: Any,
+    output: Path,
+    *,
+    num_events: int,
+    seed: int,
+    first_event_id: int,
+    num_processes: int | None,
+    overwrite: bool,
+    trackml: Path | None = None,
+    root: Path | None = None,
+) -> None:
+    import os
+
+    from hitloom.cli.counter import Counter
+    from hitloom.simulate.store import simulate_to_store
+
     counter = Counter("events")
     try:
         simulate_to_store(
             output,
             settings,
-            num_events=events,
+            num_events=num_events,
             seed=seed,
             first_event_id=first_event_id,
-            num_processes=num_processes or min(os.cpu_count() or 1, events),
+            num_processes=num_processes or min(os.cpu_count() or 1, num_events),
             overwrite=overwrite,
             trackml=trackml,
-            on_event=lambda done: counter("simulated", done, events),
+            root=root,
+            on_event=lambda done: counter("simulated", done, num_events),
         )
     finally:
         counter.close()
-    typer.echo(f"{events} events in {output}" + (f", as TrackML files in {trackml}" if trackml else ""))

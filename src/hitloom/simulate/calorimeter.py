@@ -11,11 +11,9 @@ they follow public tables and are no substitute for a simulation of the material
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
 
 import numpy as np
 
@@ -26,17 +24,16 @@ from hitloom.data.trackster_event import trackster_event
 from hitloom.event import Event
 from hitloom.simulate.calorimeter_cells import Cells, make_cells
 from hitloom.simulate.calorimeter_clusters import ClusteredCells, make_layer_clusters
-from hitloom.simulate.calorimeter_config import CalorimeterConfig
+from hitloom.simulate.calorimeter_config import CalorimeterConfig, provenance_of
 from hitloom.simulate.calorimeter_particles import Entering, Source, entering_particles
 from hitloom.simulate.calorimeter_pid import id_probabilities
 from hitloom.simulate.calorimeter_showers import Spots, make_spots
-from hitloom.simulate.parallel import check_number, make_events, package_versions
+from hitloom.simulate.parallel import check_number, make_events
 from hitloom.simulate.particles import ParticleTable
 
-__all__ = ["CalorimeterConfig", "simulate_calorimeter", "simulate_event", "simulate_particles"]
+__all__ = ["CalorimeterConfig", "provenance_of", "simulate_calorimeter", "simulate_event", "simulate_particles"]
 
 SOURCE = "simulate-calorimeter"
-NOTE = "shapes of showers are toy, tuned to public tables"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,15 +137,3 @@ def _truth(entering: Entering, clustered: ClusteredCells) -> CaloTruth:
         share_index=np.stack([clustered.share_index[0], new[clustered.share_index[1]]]),
         share_fraction=clustered.share_fraction,
     )
-
-
-def provenance_of(config: CalorimeterConfig, *, seed: int) -> dict[str, Any]:
-    """Return what made the events: settings, seed and versions; part of every event and of the store."""
-    return {
-        "simulation": "calorimeter",
-        "note": NOTE,
-        "truth": config.truth,
-        "config": json.loads(config.model_dump_json()),
-        "seed": seed,
-        "versions": package_versions("pythia8mc"),
-    }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from hitloom.config import Config
+from hitloom.simulate.parallel import package_versions
 
 Process = Literal["gun", "ttbar", "minbias", "zmumu"]
 Species = Literal["photon", "electron", "muon", "pion", "neutral_pion", "neutral_hadron"]
 Range = tuple[float, float]
+NOTE = "shapes of showers are toy, tuned to public tables"
 
 
 class GunConfig(Config):
@@ -206,3 +209,15 @@ class CalorimeterConfig(Config):
     def max_eta(self) -> float:
         """Generated particles are kept up to here; the front face decides afterwards."""
         return self.eta[1] + 0.5
+
+
+def provenance_of(config: CalorimeterConfig, *, seed: int) -> dict[str, Any]:
+    """Return what made the events: settings, seed and versions; part of every event and of the store."""
+    return {
+        "simulation": "calorimeter",
+        "note": NOTE,
+        "truth": config.truth,
+        "config": json.loads(config.model_dump_json()),
+        "seed": seed,
+        "versions": package_versions("pythia8mc"),
+    }
