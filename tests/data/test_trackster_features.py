@@ -5,16 +5,42 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from trackster_toy import toy_trackster_event, trackster_tables
 
 from hitloom.data.trackster_features import EDGE_FEATURES, NODE_FEATURES, SKELETON_EDGE_FEATURES, edge_features
 from hitloom.data.trackster_quantities import trackster_quantities
+from trackster_toy import toy_trackster_event, trackster_tables
 
-CONTRACT = (
-    "barycenter_x barycenter_y barycenter_z barycenter_eta barycenter_phi eVector0_x eVector0_y eVector0_z EV1 EV2 EV3 "
-    "sigmaPCA1 sigmaPCA2 sigmaPCA3 num_LCs num_hits raw_energy raw_em_energy photon_prob electron_prob muon_prob "
-    "neutral_pion_prob charged_hadron_prob neutral_hadron_prob z_min z_max LC_density trackster_density time"
-).split()
+CONTRACT = [
+    "barycenter_x",
+    "barycenter_y",
+    "barycenter_z",
+    "barycenter_eta",
+    "barycenter_phi",
+    "eVector0_x",
+    "eVector0_y",
+    "eVector0_z",
+    "EV1",
+    "EV2",
+    "EV3",
+    "sigmaPCA1",
+    "sigmaPCA2",
+    "sigmaPCA3",
+    "num_LCs",
+    "num_hits",
+    "raw_energy",
+    "raw_em_energy",
+    "photon_prob",
+    "electron_prob",
+    "muon_prob",
+    "neutral_pion_prob",
+    "charged_hadron_prob",
+    "neutral_hadron_prob",
+    "z_min",
+    "z_max",
+    "LC_density",
+    "trackster_density",
+    "time",
+]
 
 
 def test_node_features_in_contract_order():

@@ -6,10 +6,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from trackster_toy import trackster_tables
 
 from hitloom.data.layer_clusters import LayerClusters, Tracksters
 from hitloom.data.trackster_quantities import PcaCleaning, trackster_quantities
+from trackster_toy import trackster_tables
 
 
 def clusters_at(points, energy=None, layer=None) -> LayerClusters:

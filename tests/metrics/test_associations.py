@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from trackster_toy import toy_trackster_event
 
 from hitloom.errors import ConfigError, DataError
 from hitloom.metrics.associations import associate, event_associations, merge_memberships
+from trackster_toy import toy_trackster_event
 
 
 def dense(index, fraction, num_clusters, number):

@@ -91,9 +91,9 @@ def trackster_event(
     if geometry is not None:
         layers = {"num_layers": geometry.num_layers, "num_em_layers": geometry.num_em_layers}
     quantities = trackster_quantities(clusters, tracksters, **layers, cms_compatible=cms_compatible, cleaning=cleaning)
-    # as the event holds them, so that the features of edges can be made again from the event
+    # as the event holds them, so that graph and features of edges can be made again from the event
     nodes = node_features(quantities, tracksters.id_probabilities).astype(np.float32)
-    edges = candidate_graph(quantities.eta, quantities.phi, quantities.barycentre[:, 2])
+    edges = candidate_graph(*(nodes[:, NODE_FEATURES.index(f"barycenter_{name}")] for name in ("eta", "phi", "z")))
     links = edge_features(nodes, edges)
     if skeleton_features:
         links = np.concatenate([links, vertex_distances(clusters, tracksters, edges)], 1)
@@ -174,16 +174,16 @@ def _check(clusters: LayerClusters, tracksters: Tracksters, truth: CaloTruth | N
                 f"{where}: layer clusters: '{name}' of row {row} is {values[row]}; mend or drop the layer cluster"
             )
     tables = [
-        (tracksters.member_index, tracksters.member_fraction, "member_index", "trackster", tracksters.num_tracksters)
+        (tracksters.member_index, tracksters.member_fraction, "member_index", "a trackster", tracksters.num_tracksters)
     ]
     if truth is not None:
-        tables.append((truth.share_index, truth.share_fraction, "share_index", "object", truth.num_objects))
+        tables.append((truth.share_index, truth.share_fraction, "share_index", "an object", truth.num_objects))
     for index, fraction, name, kind, size in tables:
         for row, (rows, what, high) in enumerate(
-            zip(index, ("layer cluster", kind), (len(clusters), size), strict=True)
+            zip(index, ("a layer cluster", kind), (len(clusters), size), strict=True)
         ):
             if rows.size and not 0 <= rows.min() <= rows.max() < high:
                 wrong = int(rows.min() if rows.min() < 0 else rows.max())
-                raise DataError(f"{where}: '{name}' row {row} holds {wrong}; wanted a {what} from 0 to {high - 1}")
+                raise DataError(f"{where}: '{name}' row {row} holds {wrong}; wanted {what} from 0 to {high - 1}")
         if not np.isfinite(fraction).all():
             raise DataError(f"{where}: the fractions of '{name}' hold NaN or infinity")
