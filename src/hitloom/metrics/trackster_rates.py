@@ -244,7 +244,11 @@ class TracksterRates:
         return result
 
     def curves(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return class -> axis -> edges, unit and rates; each rate lists numerator, denominator, value and interval."""
+        """Return class -> axis -> edges, unit and rates; each rate lists numerator, denominator, value and interval.
+
+        Objects fall in the bin of their generated value, tracksters in that of their own. The selection of objects
+        holds on every axis.
+        """
         result: dict[str, dict[str, dict[str, Any]]] = {}
         for kind in CLASSES if self.num_events else ():
             result[kind] = {}
