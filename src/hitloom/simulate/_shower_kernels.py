@@ -28,8 +28,8 @@ _MOYAL_MODE, _MOYAL_WIDTH = 0.873, 0.1  # of the loss in silicon, mean 1
 # rows of the settings handed to the kernel
 (
     HALO, HALO_SCALE, CRITICAL, SLOPE, FINE, TERM_0, TERM_1, TERM_2, RADIUS_0, RADIUS_1, REFERENCE, PION_SHARE,
-    NEUTRAL_SHARE, COUNT_0, COUNT_1, PT, NUCLEAR_0, NUCLEAR_1, LOCAL, NEUTRON, REACH, DELAY, NUM_SETTINGS,
-) = range(23)  # fmt: skip
+    NEUTRAL_SHARE, COUNT_0, COUNT_1, PT, NUCLEAR_0, NUCLEAR_1, LOCAL, NEUTRON, REACH, DELAY, FRONT, NUM_SETTINGS,
+) = range(24)  # fmt: skip
 
 
 @njit(cache=True)
@@ -84,7 +84,7 @@ def _electromagnetic(rng, electron, energy, at, planes, radiation, mip, settings
     """Spots of a photon or electron that starts at ``at`` = (x, y, z, slope x, slope y, time)."""
     x, y, z, sx, sy, time = at
     cosine = 1.0 / math.sqrt(1.0 + sx * sx + sy * sy)
-    start = depth_at(radiation, planes, z)
+    start = depth_at(radiation, planes, z) if z > planes[0] else -settings[FRONT]
     if not electron:
         start += 9.0 / 7.0 * rng.standard_exponential() * cosine
     log_y = math.log(max(energy / settings[CRITICAL], 3.0))
@@ -102,7 +102,7 @@ def _electromagnetic(rng, electron, energy, at, planes, radiation, mip, settings
     for _ in range(num):
         path = rng.standard_gamma(shape) / rate
         depth = start + path * cosine
-        if depth >= radiation[-1]:
+        if depth < 0.0 or depth >= radiation[-1]:
             continue
         at_z = place_at(radiation, planes, depth)
         layer = _nearest_layer(planes, at_z)

@@ -24,13 +24,13 @@ class GunConfig(Config):
     species
         Kinds to draw from, each as often; charged ones of either sign.
     num_particles
-        Particles per event, over both endcaps together.
+        Particles in each endcap that is shot at (``random``: in the event).
     energy, eta
         Ranges of the energy in GeV and of \\|eta\\| of the place on the front face.
     radius
         Distance from the beam on the front face in cm, instead of ``eta``.
     endcap
-        ``both`` (each particle or group in one of the two at random), ``forward`` (z > 0) or ``backward``.
+        ``both``, ``forward`` (z > 0), ``backward``, or ``random``: each group in one of the two.
     origin
         ``vertex``: from the collision point; ``front``: made on the front face, flying away from the origin.
     group_size, delta
@@ -42,7 +42,7 @@ class GunConfig(Config):
     energy: Range = (10.0, 600.0)
     eta: Range = (1.6, 2.9)
     radius: float | None = Field(default=None, gt=0.0)
-    endcap: Literal["both", "forward", "backward"] = "both"
+    endcap: Literal["both", "forward", "backward", "random"] = "both"
     origin: Literal["vertex", "front"] = "vertex"
     group_size: int = Field(default=1, ge=1)
     delta: float = Field(default=10.0, ge=0.0)
@@ -80,21 +80,24 @@ class ShowerConfig(Config):
         Mean energy in GeV that an interaction at 1 GeV puts into the nucleus, and its growth with ln E.
     nuclear_visible, neutron_visible
         Shares of that energy seen at the spot, and seen far away from slow neutrons; the rest is lost.
+    front_material
+        Radiation lengths before the front face, which shift electromagnetic showers towards it; none for a gun there.
     neutron_reach, neutron_delay
         Mean distance in cm and mean delay in ns of the energy from slow neutrons.
     """
 
     moliere_radius: float = Field(default=2.8, gt=0.0)
-    halo_fraction: float = Field(default=0.12, ge=0.0, le=1.0)
-    halo_scale: float = Field(default=2.5, ge=1.0)
+    halo_fraction: float = Field(default=0.16, ge=0.0, le=1.0)
+    halo_scale: float = Field(default=2.8, ge=1.0)
     critical_energy: float = Field(default=0.0095, gt=0.0)
+    front_material: float = Field(default=0.65, ge=0.0)
     stochastic_terms: tuple[float, float, float] = (0.243, 0.214, 0.199)
-    neutral_pion_fraction: float = Field(default=0.28, ge=0.0, le=1.0)
+    neutral_pion_fraction: float = Field(default=0.25, ge=0.0, le=1.0)
     neutral_fraction: float = Field(default=0.18, ge=0.0, le=1.0)
-    multiplicity: Range = (1.5, 2.2)
-    transverse_momentum: float = Field(default=0.35, gt=0.0)
+    multiplicity: Range = (2.5, 2.6)
+    transverse_momentum: float = Field(default=0.5, gt=0.0)
     nuclear_energy: Range = (0.4, 0.25)
-    nuclear_visible: float = Field(default=0.4, ge=0.0, le=1.0)
+    nuclear_visible: float = Field(default=0.6, ge=0.0, le=1.0)
     neutron_visible: float = Field(default=0.2, ge=0.0, le=1.0)
     neutron_reach: float = Field(default=12.0, gt=0.0)
     neutron_delay: float = Field(default=4.0, ge=0.0)
@@ -123,7 +126,7 @@ class ResponseConfig(Config):
     cell_areas: tuple[float, float, float] = (0.562, 1.265, 1.265)
     noise: float = Field(default=0.131, ge=0.0)
     threshold: float = Field(default=0.5, ge=0.0)
-    calibration: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    calibration: tuple[float, float, float] = (1.008, 1.29, 1.29)
     time_resolution: float = Field(default=0.05, ge=0.0)
     time_threshold: float = Field(default=5.0, ge=0.0)
     missing_time: float = Field(default=0.05, ge=0.0, le=1.0)

@@ -19,8 +19,8 @@ SPECIES = {
     "neutral_pion": (111, 0.0, 0.1349768),
     "neutral_hadron": (130, 0.0, 0.497611),
 }
+_SIDES = {"both": (1, -1), "forward": (1,), "backward": (-1,), "random": (0,)}
 _MAX_TRIES = 100
-_LIGHT = 299.792458  # mm / ns
 
 
 def shoot_at_front(config: CalorimeterConfig, rng: np.random.Generator, point: np.ndarray) -> list[tuple[float, ...]]:
@@ -34,10 +34,12 @@ def shoot_at_front(config: CalorimeterConfig, rng: np.random.Generator, point: n
     gun = config.gun
     num_groups = -(-gun.num_particles // gun.group_size)
     rows: list[tuple[float, ...]] = []
-    for _ in range(num_groups):
-        side = {"forward": 1, "backward": -1}.get(gun.endcap) or int(rng.choice([-1, 1]))
-        for x, y in _group_places(config, rng)[: gun.num_particles - len(rows)]:
-            rows.append(_particle(config, rng, len(rows) + 1, np.array([x, y, side * _front(config)]), point))
+    for side in _SIDES[gun.endcap]:
+        end = len(rows) + gun.num_particles
+        for _ in range(num_groups):
+            z = (side or int(rng.choice([-1, 1]))) * _front(config)
+            for x, y in _group_places(config, rng)[: end - len(rows)]:
+                rows.append(_particle(config, rng, len(rows) + 1, np.array([x, y, z]), point))
     return rows
 
 

@@ -103,6 +103,7 @@ def kernel_settings(config: CalorimeterConfig) -> np.ndarray:
         kernels.NEUTRON: shower.neutron_visible,
         kernels.REACH: shower.neutron_reach,
         kernels.DELAY: shower.neutron_delay,
+        kernels.FRONT: 0.0 if config.process == "gun" and config.gun.origin == "front" else shower.front_material,
     }
     for row, value in pairs.items():
         settings[row] = value
