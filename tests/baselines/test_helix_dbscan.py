@@ -116,7 +116,7 @@ def test_labels_are_dense_and_clusters_within_bounds():
 
 
 def test_baselines_by_name():
-    assert baseline_names() == ["ckf", "helix-dbscan"]
+    assert baseline_names("tracker") == ["ckf", "helix-dbscan"]
     for name in baseline_names():
         baseline = get_baseline(name)
         assert issubclass(baseline.config_class, Config)

@@ -1,43 +1,69 @@
-"""Classical track finders that stand beside the learned systems: the same hits in, the same labels out.
+"""Classical methods that stand beside the learned systems: the same events in, the same labels out.
 
->>> from hitloom.baselines import get_baseline
+>>> from hitloom.baselines import baseline_names, get_baseline
 >>> baseline = get_baseline("ckf")
->>> baseline.config_class.__name__
-'CKFConfig'
+>>> baseline.config_class.__name__, baseline.detector
+('CKFConfig', 'tracker')
+>>> baseline_names("calorimeter")
+['distance', 'merge-all', 'merge-none', 'skeleton']
 
-``baseline.run(events, baseline.config_class())`` yields one :class:`~hitloom.result.Result` per event.
+``baseline.run(events, baseline.config_class())`` yields one :class:`~hitloom.result.Result` per event, and refuses
+events of another detector.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from hitloom.config import Config
-from hitloom.errors import ConfigError, nearest
+from hitloom.errors import ConfigError, DataError, nearest
 
-# name: module, function, class of its configuration
-_BASELINES = {
-    "ckf": ("hitloom.baselines.ckf", "run_ckf", "CKFConfig"),
-    "helix-dbscan": ("hitloom.baselines.helix_dbscan", "run_helix_dbscan", "HelixDBSCANConfig"),
+if TYPE_CHECKING:
+    from hitloom.event import Event
+    from hitloom.result import Result
+
+Detector = Literal["tracker", "calorimeter"]
+
+# name: detector, module, function, class of its configuration
+_BASELINES: dict[str, tuple[Detector, str, str, str]] = {
+    "ckf": ("tracker", "hitloom.baselines.ckf", "run_ckf", "CKFConfig"),
+    "helix-dbscan": ("tracker", "hitloom.baselines.helix_dbscan", "run_helix_dbscan", "HelixDBSCANConfig"),
+    "merge-all": ("calorimeter", "hitloom.baselines.candidate_links", "run_merge_all", "MergeAllConfig"),
+    "merge-none": ("calorimeter", "hitloom.baselines.candidate_links", "run_merge_none", "MergeNoneConfig"),
+    "distance": ("calorimeter", "hitloom.baselines.candidate_links", "run_distance", "DistanceConfig"),
+    "skeleton": ("calorimeter", "hitloom.baselines.skeleton_links", "run_skeleton", "SkeletonConfig"),
 }
+_TRACKSTER_FEATURES = ("barycenter_z", "raw_energy")
 
 
 class Baseline(NamedTuple):
-    """A track finder: ``run(events, config)`` yields results; ``config_class`` is the class of its settings."""
+    """A method: ``run(events, config)`` yields results; the class of its settings; whose events it takes."""
 
-    run: Callable[..., Any]
+    run: Callable[..., Iterator[Result]]
     config_class: type[Config]
+    detector: Detector
 
 
-def baseline_names() -> list[str]:
-    """Return the names of the track finders."""
-    return sorted(_BASELINES)
+def baseline_names(detector: Detector | None = None) -> list[str]:
+    """Return the names of the baselines, of one detector or all."""
+    return sorted(name for name, entry in _BASELINES.items() if detector in (None, entry[0]))
+
+
+def describe_baselines() -> str:
+    """Return the names by detector, in one line for help and messages.
+
+    Examples
+    --------
+    >>> describe_baselines()
+    'ckf, helix-dbscan (tracker); distance, merge-all, merge-none, skeleton (calorimeter)'
+    """
+    return "; ".join(f"{', '.join(baseline_names(name))} ({name})" for name in get_args(Detector))
 
 
 def get_baseline(name: str) -> Baseline:
-    """Return the track finder called ``name``; nothing heavy is imported before it runs.
+    """Return the baseline called ``name``; nothing heavy is imported before it runs.
 
     Raises
     ------
@@ -46,6 +72,27 @@ def get_baseline(name: str) -> Baseline:
     """
     if name not in _BASELINES:
         raise ConfigError(f"unknown baseline '{name}'.{nearest(name, _BASELINES)}")
-    module_name, function, config_class = _BASELINES[name]
+    detector, module_name, function, config_class = _BASELINES[name]
     module = importlib.import_module(module_name)
-    return Baseline(getattr(module, function), getattr(module, config_class))
+    inner = getattr(module, function)
+
+    def run(events: Iterable[Event], config: Config | None = None) -> Iterator[Result]:
+        return inner((_of_detector(event, detector, name) for event in events), config)
+
+    return Baseline(run, getattr(module, config_class), detector)
+
+
+def detector_of(event: Event) -> Detector:
+    """Return whose event this is: with the features of tracksters a calorimeter's, else a tracker's."""
+    names = event.column_names()
+    return "calorimeter" if all(name in names for name in _TRACKSTER_FEATURES) else "tracker"
+
+
+def _of_detector(event: Event, detector: Detector, name: str) -> Event:
+    own = detector_of(event)
+    if own != detector:
+        raise DataError(
+            f"{event.describe()}: baseline '{name}' is for a {detector}, and this event is one of a {own}; "
+            f"mend: {', '.join(baseline_names(own))}"
+        )
+    return event

@@ -18,7 +18,8 @@ def compare(
         list[str],
         typer.Argument(
             metavar="[NAME=]WHAT...",
-            help="A baseline (ckf, helix_dbscan), shipped weights, a checkpoint or run folder, or a folder of results.",
+            help="A baseline (tracker: ckf, helix-dbscan; calorimeter: merge-all, merge-none, distance, skeleton), "
+            "shipped weights, a checkpoint or run folder, or a folder of results.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for results and report.")],
