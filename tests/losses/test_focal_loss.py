@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hitloom.losses.focal import focal_loss, focal_loss_on_probabilities
@@ -24,6 +24,7 @@ def by_hand(logit: np.ndarray, target: np.ndarray, gamma: float, alpha: float, w
 
 
 @pytest.mark.parametrize("weighted", [False, True])
+@settings(max_examples=25)
 @given(
     rows=st.lists(st.tuples(st.floats(-6, 6), st.floats(0, 1), st.floats(0, 3)), min_size=1, max_size=20),
     gamma=st.sampled_from([0.0, 1.0, 2.0]),

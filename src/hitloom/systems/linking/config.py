@@ -8,6 +8,7 @@ import pydantic
 from pydantic import Field
 
 from hitloom.config import Config
+from hitloom.grouping.edge_linking import Thresholds
 
 
 class InputConfig(Config):
@@ -138,12 +139,10 @@ class LinkingConfig(Config):
 
     @pydantic.field_validator("energy_cuts")
     @classmethod
-    def _ascending(cls, value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
-        if value is None:
-            return value
-        limits = [limit for limit, _ in value]
-        if not value or limits != sorted(set(limits)) or limits[-1] != float("inf"):
-            raise ValueError("wanted pairs (E_max, cut) with rising E_max, the last one .inf")
-        if any(not 0 <= cut <= 1 for _, cut in value):
-            raise ValueError("wanted cuts from 0 to 1")
+    def _usable(cls, value: tuple[tuple[float, float], ...] | None) -> tuple[tuple[float, float], ...] | None:
+        if value is not None:
+            try:
+                Thresholds(cuts=value)
+            except pydantic.ValidationError as error:
+                raise ValueError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
         return value

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hitloom.data.trackster_features import NODE_FEATURES
 from hitloom.errors import DataError
 from hitloom.event import Event
+from hitloom.grouping.edge_linking import link_edges
 from hitloom.losses.base import Loss
 from hitloom.result import Result, Scores
 from hitloom.stopwatch import Stopwatch
@@ -22,7 +23,7 @@ from hitloom.systems.linking.config import LinkingConfig
 from hitloom.systems.linking.graph import edge_energy, graph_of, sizes_of
 from hitloom.systems.linking.network import LinkNetwork, LinkOutput
 from hitloom.systems.linking.objective import linking_loss
-from hitloom.systems.linking.working_point import choose_threshold, link, validation_rates, validation_sums
+from hitloom.systems.linking.working_point import choose_threshold, thresholds_of, validation_rates, validation_sums
 
 
 class Linking(System):
@@ -137,7 +138,8 @@ class Linking(System):
             raise DataError(f"{event.describe()}: an edge score is not finite; mend: features without NaN or infinity")
         watch = Stopwatch(torch.device("cpu"))
         with watch("linking"):
-            labels = link(self.config, edges, logit.sigmoid(), edge_energy(event).cpu())
+            energy = edge_energy(event).cpu()
+            labels = link_edges(edges, logit.sigmoid(), energy, len(energy), thresholds_of(self.config))
         return Result(
             event_id=int(event.event_id) if "event_id" in event else 0, point_id=point_ids(event), labels=labels,
             edge_index=edges, edge_score=logit, timing=scores.timing | watch.seconds,

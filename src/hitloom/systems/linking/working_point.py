@@ -13,7 +13,7 @@ from torch import Tensor
 
 from hitloom.data.trackster_truth import PAIR_CLASSES, pair_class
 from hitloom.event import Event
-from hitloom.grouping.components import components
+from hitloom.grouping.edge_linking import Thresholds, kept_edges, link_edges
 from hitloom.metrics.edge_energy import CONFUSION_NAMES, confusion, edge_rates
 from hitloom.metrics.edge_probability import threshold_scan
 from hitloom.metrics.energy_overlap import energy_overlap, match_groups, true_components
@@ -24,19 +24,9 @@ from hitloom.systems.linking.graph import edge_energy
 _OVERLAP = ("energy", "missing", "foreign")
 
 
-def passed(config: LinkingConfig, probability: Tensor, energy: Tensor) -> Tensor:
-    """Return which edges (E,) merge their ends; ``energy`` (E,) is the larger raw energy of the two."""
-    if config.energy_cuts is None:
-        return probability > config.threshold
-    limits = torch.tensor([limit for limit, _ in config.energy_cuts[:-1]], device=energy.device)
-    cuts = torch.tensor([cut for _, cut in config.energy_cuts], device=energy.device)
-    return probability > cuts[torch.searchsorted(limits, energy.contiguous(), right=True)]
-
-
-def link(config: LinkingConfig, edge_index: Tensor, probability: Tensor, energy: Tensor) -> Tensor:
-    """Return labels (N,) of the tracksters with raw energies ``energy`` (N,); every trackster has one."""
-    keep = passed(config, probability, energy[edge_index].amax(0))
-    return components(edge_index[:, keep], probability[keep], num_points=len(energy), score_cut=0.0, min_size=1)
+def thresholds_of(config: LinkingConfig) -> Thresholds:
+    """Return the cuts of the configured working point."""
+    return Thresholds.flat(config.threshold) if config.energy_cuts is None else Thresholds(cuts=config.energy_cuts)
 
 
 def validation_sums(config: LinkingConfig, scores: Scores, event: Event) -> dict[str, float]:
@@ -46,16 +36,16 @@ def validation_sums(config: LinkingConfig, scores: Scores, event: Event) -> dict
     """
     edge_index, logit = (value.detach().cpu() for value in scores.scored_edges())
     event = event.cpu()
-    energy, probability = edge_energy(event), logit.sigmoid()
+    energy, probability, thresholds = edge_energy(event), logit.sigmoid(), thresholds_of(config)
     weight = energy[edge_index].amax(0)
-    merged, true = passed(config, probability, weight), event.edge_y > 0
+    merged, true = kept_edges(edge_index, probability, energy, thresholds), event.edge_y > 0
     kind = pair_class(event) if "object_index" in event else torch.ones_like(edge_index[0])
     sums = {}
     for place, name in enumerate(PAIR_CLASSES):
         rows = kind == place
         counts = confusion(merged[rows], true[rows], weight[rows])
         sums |= {f"{name}/{count}": value for count, value in counts.items()}
-    lost = _overlap(event, link(config, edge_index, probability, energy))
+    lost = _overlap(event, link_edges(edge_index, probability, energy, len(energy), thresholds))
     return sums | {f"overlap/{name}": value for name, value in lost.items()}
 
 
@@ -103,7 +93,7 @@ def choose_threshold(config: LinkingConfig, scored: Sequence[tuple[Event, Scores
     for event, score in zip(events, probability, strict=True):
         energy = edge_energy(event)
         for place, cut in enumerate(cuts):
-            flat = config.model_copy(update={"threshold": float(cut), "energy_cuts": None})
-            found = _overlap(event, link(flat, event.edge_index, score, energy))
+            labels = link_edges(event.edge_index, score, energy, len(energy), Thresholds.flat(float(cut)))
+            found = _overlap(event, labels)
             lost[place] += found["missing"] + found["foreign"]
     return float(cuts[np.argmin(lost)])
