@@ -97,9 +97,10 @@ def notice(figure: Figure, text: str) -> None:
     figure.suptitle(text, x=0.99, ha="right", color=STATUS["fake"], fontsize=8)
 
 
-def to_png(figure: Figure, theme: Theme = LIGHT, *, dpi: int = 200) -> bytes:
-    """Return the figure as PNG on the theme's background."""
+def to_png(figure: Figure, theme: Theme = LIGHT, *, dpi: int | None = None) -> bytes:
+    """Return the figure as PNG on the theme's background; large figures get fewer dots an inch unless ``dpi`` says."""
     stream = io.BytesIO()
+    dpi = dpi or (200 if figure.get_figwidth() < 2 * SIZE[0] else 120)
     figure.savefig(stream, format="png", dpi=dpi, facecolor=theme.background, metadata={"Software": "hitloom"})
     figure.set_layout_engine("none")
     return stream.getvalue()

@@ -195,11 +195,12 @@ def _plot_groups(drawn: Sequence[Drawn]) -> list[dict[str, Any]]:
         names = [name for name in left if name.startswith(prefixes)]
         plots = [left.pop(name) for name in names]
         if plots:
-            groups.append({"title": title, "text": text, "plots": [_picture(item) for item in plots]})
+            groups.append({"title": title, "text": text, "plots": [picture(item) for item in plots]})
     return groups
 
 
-def _picture(item: Drawn) -> dict[str, Any]:
+def picture(item: Drawn) -> dict[str, Any]:
+    """Return what the page needs of a plot: its words, and its picture for light and dark."""
     return {
         "name": item.plot.name,
         "title": item.plot.title,

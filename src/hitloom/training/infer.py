@@ -25,6 +25,7 @@ from hitloom.training.run_data import SPLITS, split_rows
 from hitloom.training.stop import StopRequested, StopSignals
 
 log = logging.getLogger("hitloom")
+WORKING_POINT = ("threshold", "energy_cuts")  # settings of a system that joins points by the scores of edges
 
 
 @dataclass
@@ -198,7 +199,7 @@ def _meta(
         "checkpoint": checkpoint.path.name,
         "store": str(store.path.resolve()),
         "system": config.system,
-        "grouping": model.get("grouping", {}),
+        "grouping": model.get("grouping", {name: model[name] for name in WORKING_POINT if name in model}),
         "hard_cuts": dump_yaml(config.data.cuts).strip(),
         "truth_selected_input": reconstruct.truth_selected_input,
         "evaluation": config.evaluation_yaml(),

@@ -1,0 +1,94 @@
+"""Two linkings on the same events: differences with a paired bootstrap over events.
+
+Shape letters: B events, R resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from hitloom.metrics.counts import divide
+from hitloom.metrics.intervals import percentile_interval, quotient_samples, resampling_weights
+from hitloom.metrics.summary import bootstrap_text, number, pair
+from hitloom.metrics.trackster_rates import RATE_DEFINITIONS, TRACKSTER_RATES
+from hitloom.report.tracksters.config import TracksterEvaluationConfig
+
+EDGE_F1 = "2 TP / (2 TP + FP + FN) of the candidate edges whose ends have one label, weighted by energy"
+LOST = "(dU + dO) / energy of the true groups"
+_Sums = tuple[Any, Any]
+
+
+def differences(
+    first: Mapping[str, Any], second: Mapping[str, Any], config: TracksterEvaluationConfig
+) -> dict[str, Any]:
+    """Return ``second`` minus ``first``: official rates, missing and foreign energy, and F1 of the edges.
+
+    Both are resampled with the same events, so fluctuations of the events cancel. Events that one side lacks are left
+    out of both.
+
+    Returns
+    -------
+    dict
+        ``rates[truth][class][rate]``, ``overlap[truth][groups][class]`` and ``edges["f1"]``: ``first``, ``second``,
+        ``difference``, ``interval`` (68 %, None with one event) and ``fraction_above_zero``.
+    """
+    where = {event_id: row for row, event_id in enumerate(first["per_event"]["event_id"])}
+    shared = [(where[name], row) for row, name in enumerate(second["per_event"]["event_id"]) if name in where]
+    rows = np.array(shared, dtype=np.int64).reshape(-1, 2).T
+    num_events = rows.shape[1]
+    weights, kind = None, "none: one event"
+    if num_events > 1:
+        weights = resampling_weights(num_events, num_resamples=config.num_resamples, seed=config.seed)
+        kind = "paired " + bootstrap_text(num_events, config.num_resamples, config.seed)
+    result: dict[str, Any] = {
+        "num_events": num_events,
+        "interval_kind": kind,
+        "rates": {},
+        "overlap": {},
+        "edges": {},
+    }
+    sides = [_quotients(item["per_event"], row) for item, row in zip((first, second), rows, strict=True)]
+    for (place, definition, own), (_, _, other) in zip(*sides, strict=True):
+        branch = result
+        for name in place[:-1]:
+            branch = branch.setdefault(name, {})
+        branch[place[-1]] = _difference((own, other), weights) | {"definition": definition}
+    return result
+
+
+def _quotients(per_event: Mapping[str, Any], rows: Any) -> Iterator[tuple[tuple[str, ...], str, _Sums]]:
+    """Yield where a number stands, its definition, and its numerator and denominator in each event (B,)."""
+    for truth, classes in per_event["counts"].items():
+        for kind, counts in classes.items():
+            for rate, (top, bottom) in TRACKSTER_RATES.items():
+                parts = (np.asarray(counts[top])[rows], np.asarray(counts[bottom])[rows])
+                yield ("rates", truth, kind, rate), RATE_DEFINITIONS[rate], parts
+    for truth, groups in per_event["overlap"].items():
+        for name, kinds in groups.items():
+            for kind, sums in kinds.items():
+                columns = {key: np.asarray(values, dtype=np.float64)[rows] for key, values in sums.items()}
+                parts = (columns["missing"] + columns["foreign"], columns["energy"])
+                yield ("overlap", truth, name, kind), LOST, parts
+    edges = {name: np.asarray(values, dtype=np.float64)[rows] for name, values in per_event["edges"].items()}
+    double = 2 * edges["true_positive"]
+    yield ("edges", "f1"), EDGE_F1, (double, double + edges["false_positive"] + edges["false_negative"])
+
+
+def _difference(sides: tuple[_Sums, _Sums], weights: Any) -> dict[str, Any]:
+    values = [float(divide(top.sum(), bottom.sum())) for top, bottom in sides]
+    result: dict[str, Any] = {
+        "first": number(values[0]),
+        "second": number(values[1]),
+        "difference": number(values[1] - values[0]),
+        "interval": None,
+        "fraction_above_zero": None,
+    }
+    if weights is not None:
+        samples = quotient_samples(*sides[1], weights) - quotient_samples(*sides[0], weights)
+        result["interval"] = pair(*percentile_interval(samples))
+        finite = samples[np.isfinite(samples)]
+        result["fraction_above_zero"] = float((finite > 0).mean()) if finite.size else None
+    return result

@@ -1,0 +1,269 @@
+"""The report of tracksters: one HTML page with every number, its definition, the plots, the display, the provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hitloom._version import __version__
+from hitloom.config import dump_yaml
+from hitloom.metrics.edge_energy import CONFUSION_NAMES
+from hitloom.report.numbers import UNDEFINED, percent, percent_range, seconds
+from hitloom.report.page import POLICY, plotly_script, raw, render, template_text
+from hitloom.report.report_page import Drawn, picture
+from hitloom.report.report_tables import Row, cell, timing_rows
+from hitloom.report.tracksters.config import TracksterEvaluationConfig
+from hitloom.report.tracksters.display import trackster_panel
+from hitloom.report.tracksters.headline import edge_f1, lost_energy
+from hitloom.report.tracksters.tables import (
+    EDGE_RATES,
+    RATIOS,
+    dataset_rows,
+    edge_rows,
+    energy_rows,
+    graph_rows,
+    overlap_rows,
+    rate_tables,
+    side_by_side,
+    with_before,
+)
+from hitloom.report.tracksters.view import TracksterView
+
+WORDS = (
+    ("layer cluster", "energy deposits on one layer of the calorimeter that were clustered together"),
+    ("trackster", "layer clusters of several layers that were clustered together; often only a piece of a particle"),
+    ("candidate", "tracksters that the linking joined; a trackster that it left alone is a candidate too"),
+    ("candidate edge", "a pair of tracksters close in eta and phi, which the linking may join"),
+    ("object", "a true particle in the calorimeter; SC: as it entered, CP: all of one origin summed"),
+    ("signal, pile-up", "objects of the hard process, and of the other collisions of the same event"),
+    ("match", "the one object with recoToSim < 0.2 for a trackster; none or several: the trackster is unmatched"),
+    ("recoToSim, simToReco", "official scores between a trackster and an object: 0 the same, 1 nothing in common"),
+    ("dU, missing energy", "energy of a true group outside the candidate that holds most of it: what was not linked"),
+    ("dO, foreign energy", "energy of that candidate that is not of the group: what was linked wrongly"),
+    ("working point", "the cut on the probability of an edge above which its ends are joined"),
+    ("F1", "2 TP / (2 TP + FP + FN): one number for joining true edges and leaving false ones"),
+    (
+        "68 % interval",
+        "values of the true rate that are compatible with the counts; another sample of the same size would usually "
+        "give a number within it",
+    ),
+)
+_GROUPS = (
+    ("Official rates of signal", ("rate_efficiency", "rate_purity", "rate_split", "rate_merge", "rate_fake"),
+     "Before and after linking and for the methods beside it, against what the object or the trackster is."),
+    ("Official rates by other truth, and of pile-up", ("rate_",), "The same where other objects count."),
+    ("Missing and foreign energy", ("overlap_",), "Per event and by place in both endcaps."),
+    ("Scores of edges", ("edge_",), "How well the probabilities tell true from false edges, in all and by energy."),
+    ("The network", ("network_",), "Its training, and what its scores depend on."),
+    ("Features and time", ("feature_", "inference_time"), "What goes into the linking, and what it costs."),
+)  # fmt: skip
+
+
+def report_page(
+    metrics: Mapping[str, Any],
+    drawn: Sequence[Drawn],
+    view: TracksterView | None,
+    config: TracksterEvaluationConfig,
+) -> str:
+    """Return the page as HTML."""
+    edges = metrics["edges"]
+    values: dict[str, Any] = {
+        "title": "Trackster linking",
+        "lede": _lede(metrics),
+        "policy": POLICY,
+        "style": raw(template_text("style.css")),
+        "version": __version__,
+        "made_at": metrics["provenance"]["evaluated_at"],
+        "diagnostics": _diagnostics(metrics),
+        "tiles": _tiles(metrics),
+        "choices": _choices(metrics),
+        "beside": side_by_side(metrics),
+        "rate_tables": rate_tables(metrics),
+        "overlap": [
+            {"truth": truth, "rows": overlap_rows(metrics, truth), "folded": truth != metrics["truth"]}
+            for truth in metrics["overlap"]
+        ],
+        "overlap_definitions": list(metrics["choices"]["overlap"].items()),
+        "group_definitions": list(metrics["choices"]["groups"].items()),
+        "methods": list(with_before(metrics)),
+        "edge_heads": [name.replace("_fraction", "") for name in EDGE_RATES],
+        "ratio_heads": [name.replace("lr_plus", "LR+").replace("lr_minus", "LR-") for name in RATIOS],
+        "confusion_heads": [name.replace("_", " ") for name in CONFUSION_NAMES],
+        "edge_tables": _edge_tables(metrics),
+        "edge_definitions": list(metrics["choices"]["edges"]["rates"].items()),
+        "edge_words": metrics["choices"]["edges"],
+        "point": edges["working_point"] if edges else None,
+        "best": edges["scan"]["best"] if edges else None,
+        "dataset": dataset_rows(metrics),
+        "true_share": percent(metrics["dataset"]["true_edge_fraction"], 10_000),
+        "unmatched_share": percent(metrics["dataset"]["unmatched_fraction"], 10_000),
+        "graph": list(graph_rows(metrics)),
+        "graph_definition": metrics["candidate_graph"]["definition"],
+        "components": _components(metrics),
+        "components_definition": metrics["candidate_graph"]["components_definition"],
+        "plot_groups": _plot_groups(drawn),
+        "timing_rows": timing_rows(metrics),
+        "names": [metrics["name"], *metrics["baselines"]],
+        "words": WORDS,
+        "provenance": _provenance(metrics),
+        "listings": [("Configuration of this evaluation", dump_yaml(metrics["provenance"]["config"]))],
+        "display": None,
+        "plotly": "",
+        "figures": "",
+        "script": "",
+    }
+    if metrics["provenance"]["results_meta"]:
+        record = dict(metrics["provenance"]["results_meta"])
+        values["listings"].append(("Record of the inference", dump_yaml(record)))
+    if view is not None:
+        values |= trackster_panel(view, max_points=config.max_display_points) | {"plotly": plotly_script()}
+    return render("trackster_report.html", values)
+
+
+def _lede(metrics: Mapping[str, Any]) -> str:
+    sample, others = metrics["headline"]["sample"], list(metrics["baselines"])
+    beside = f", beside {', '.join(others)}" if others else ""
+    number = sample["num_events"]
+    return (
+        f"{number:,} event{'' if number == 1 else 's'} with {sample['num_tracksters']:,} tracksters in all; results of "
+        f"{metrics['provenance']['results']}{beside}."
+    )
+
+
+def _diagnostics(metrics: Mapping[str, Any]) -> list[str]:
+    texts = list(dict.fromkeys(metrics["diagnostics"]))
+    for name, item in metrics["baselines"].items():
+        texts += [f"{name}: {text}" for text in item["diagnostics"] if text not in texts]
+        if item["num_events"] != metrics["num_events"]:
+            texts.append(f"{name}: evaluated on {item['num_events']} events, this result on {metrics['num_events']}")
+    return texts
+
+
+def _choices(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    head = metrics["headline"]
+    return [
+        ("truth", f"{head['truth']}: {head['truth_meaning']}"),
+        ("objects that count", f"{head['objects']}; signal"),
+        ("official scores", metrics["choices"]["score_variant"].replace("_", "-")),
+        ("true groups of missing and foreign energy", f"{head['lost_energy']['groups']}, signal"),
+        ("events", f"{head['sample']['num_events']:,}"),
+        ("fingerprint of the truth", metrics["data_fingerprint"]),
+    ]
+
+
+def _tiles(metrics: Mapping[str, Any]) -> list[Row]:
+    methods = with_before(metrics)
+    truth = metrics["truth"]
+    tiles = []
+    for rate, label in (("efficiency", "Efficiency"), ("split", "Split objects"), ("merge", "Merged candidates")):
+        entry = metrics["headline"]["rates"].get(rate)
+        if entry is None:
+            continue
+        shown = cell(entry)
+        others = [
+            f"{name}: {cell(item['rates'][truth]['signal'][rate])['value']}" for name, item in list(methods.items())[1:]
+        ]
+        tiles.append(
+            {
+                "label": label,
+                "value": shown["value"],
+                "interval": f"68 % interval {shown['interval']} (Clopper-Pearson)" if shown["interval"] else "",
+                "what": f"{shown['counts']}: {entry['definition']}",
+                "versus": others,
+            }
+        )
+    lost, f1 = lost_energy(metrics, "signal"), edge_f1(metrics)
+    f1_interval = f"68 % interval {percent_range(f1['interval'])} (bootstrap over events)" if f1["interval"] else ""
+    tiles.append(
+        {
+            "label": "Lost energy, dU + dO",
+            "value": percent(lost["value"]),
+            "interval": f"missing {percent(lost['missing'])}, foreign {percent(lost['foreign'])}",
+            "what": f"{lost['definition']}, signal, {lost['groups']}",
+            "versus": [
+                f"{name}: {percent(lost_energy(item, 'signal', truth)['value'])}"
+                for name, item in list(methods.items())[1:]
+            ],
+        }
+    )
+    tiles.append(
+        {
+            "label": "F1 of edges",
+            "value": percent(f1["value"]),
+            "interval": f1_interval,
+            "what": f1["definition"],
+            "versus": [f"{name}: {percent(edge_f1(item)['value'])}" for name, item in list(methods.items())[1:]],
+        }
+    )
+    timing = metrics["timing"]
+    if timing is not None:
+        total = timing["stages"]["total"]
+        tiles.append(
+            {
+                "label": "Time per event",
+                "value": seconds(total["median"]),
+                "interval": f"median; mean {seconds(total['mean'])}, longest {seconds(total['max'])}",
+                "what": f"hardware: {timing['hardware'] or 'not recorded'}",
+                "versus": [],
+            }
+        )
+    return tiles
+
+
+def _edge_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    found = [
+        (
+            "Joined edges",
+            f"An edge is joined when {metrics['choices']['edges']['joined']}: also where only other edges joined them.",
+            metrics["joined_edges"],
+        )
+    ]
+    if metrics["edges"] is not None:
+        point = metrics["edges"]["working_point"]
+        text = f"The decision on each edge alone: {point['text']} ({point['source']})."
+        found.insert(0, ("Scores at the working point", text, metrics["edges"]["at_working_point"]))
+    return [
+        {"title": title, "text": text, "rows": [*edge_rows(table), *energy_rows(table)]} for title, text, table in found
+    ]
+
+
+def _components(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    return [
+        (
+            name,
+            f"{item['num_components']:,.1f}",
+            UNDEFINED if item["mean_size"] is None else f"{item['mean_size']:.2f}",
+            f"{item['max_size']:,}",
+        )
+        for name, item in metrics["candidate_graph"]["components"].items()
+    ]
+
+
+def _plot_groups(drawn: Sequence[Drawn]) -> list[dict[str, Any]]:
+    left = {item.plot.name: item for item in drawn}
+    groups = []
+    for title, prefixes, text in _GROUPS:
+        plots = [left.pop(name) for name in [name for name in left if name.startswith(prefixes)]]
+        if plots:
+            groups.append({"title": title, "text": text, "plots": [picture(item) for item in plots]})
+    return groups
+
+
+def _provenance(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    made = metrics["provenance"]
+    rows = [
+        ("results", made["results"]),
+        ("events", made["events"]),
+        ("split", made["split"] or "all"),
+        ("evaluated at", made["evaluated_at"]),
+        ("versions", ", ".join(f"{name} {version}" for name, version in made["versions"].items())),
+        ("platform", made["platform"]),
+        ("definitions of the metrics", metrics["definition_version"]),
+        ("seed of the bootstrap", str(made["seed"])),
+    ]
+    for name, item in metrics["baselines"].items():
+        settings = item["provenance"]["meta"].get("settings")
+        rows.append(
+            (f"baseline {name}", item["provenance"]["results"] + (f", settings {settings}" if settings else ""))
+        )
+    return rows
