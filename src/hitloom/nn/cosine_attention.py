@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hitloom.errors import ConfigError
+from hitloom.nn.fused import is_traced
 
 LAYERNORM_EPS = 1e-4
 
@@ -57,7 +58,7 @@ class CosineAttention(nn.Module):
             Rows that each node looks at, -1 = none; None = all of its event.
         """
         heads = [
-            layer(x).view(-1, self.num_heads, x.shape[1] // self.num_heads)
+            layer(x).view(x.shape[0], self.num_heads, x.shape[1] // self.num_heads)
             for layer in (self.query, self.key, self.value)
         ]
         query, key, value = (tensor.float() for tensor in heads)
@@ -75,19 +76,31 @@ class CosineAttention(nn.Module):
 
 
 def _among_all(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    """Attention among the nodes of one event. Shapes: (N, A, d) each -> (N, A, d)."""
+    """Attention among the nodes of one event. Shapes: (N, A, d) each -> (N, A, d).
+
+    Programs of torch.export, and so ONNX, hold it written out: what the fused form becomes there fails without nodes.
+    """
     query, key, value = (tensor.transpose(0, 1)[None] for tensor in (query, key, value))
+    if is_traced() and not torch.jit.is_tracing():
+        return (torch.softmax(query @ key.transpose(2, 3) * scale, -1) @ value)[0].transpose(0, 1)
     return F.scaled_dot_product_attention(query, key, value, scale=scale)[0].transpose(0, 1)
 
 
 def _among_neighbours(query: Tensor, key: Tensor, value: Tensor, neighbours: Tensor, scale: float) -> Tensor:
-    """Attention of each node to the rows named. Shapes: (N, A, d) each, (N, k) -> (N, A, d)."""
+    """Attention of each node to the rows named. Shapes: (N, A, d) each, (N, k) -> (N, A, d).
+
+    Programs of torch.export, and so ONNX, hold one row more: not every runtime broadcasts over no rows at all.
+    """
+    num = query.shape[0]
+    if is_traced() and not torch.jit.is_tracing():
+        query, key, value = (torch.cat([rows, rows.new_zeros(1, *rows.shape[1:])]) for rows in (query, key, value))
+        neighbours = torch.cat([neighbours, neighbours.new_full((1, neighbours.shape[1]), -1)])
     missing = neighbours < 0
     rows = neighbours.clamp(min=0)
-    logit = torch.einsum("nad,nkad->nak", query, key[rows]) * scale
+    logit = (query[:, None] * key[rows]).sum(-1).transpose(1, 2) * scale
     logit = logit.masked_fill(missing[:, None], torch.finfo(logit.dtype).min)
     weight = torch.softmax(logit, -1) * ~missing[:, None]
-    return torch.einsum("nak,nkad->nad", weight, value[rows])
+    return (weight.transpose(1, 2)[..., None] * value[rows]).sum(1)[:num]
 
 
 class CosineEncoderLayer(nn.Module):

@@ -76,14 +76,15 @@ def _script() -> torch.jit.ScriptFunction:  # type: ignore[type-arg]
 def _scanned(z: Tensor, square: Tensor, offset: Tensor, columns: Tensor, k: int, limit: float) -> Tensor:
     """Search block by block with the scan operator, which torch.export and ONNX keep as a loop.
 
-    There are always two blocks more than needed, so that no size is special; surplus rows repeat the last point.
+    There are always two blocks more than needed, so that no size is special; surplus rows are zeros.
     """
     from torch._higher_order_ops.scan import scan
 
     num = z.shape[0]
     num_blocks = num // BLOCK + 2
     row = torch.arange(num_blocks * BLOCK, device=z.device)
-    asks = row.clamp(max=num - 1)
+    asks = row.clamp(max=num)
+    z, square = torch.cat([z, z.new_zeros(1, z.shape[1])]), torch.cat([square, square.new_zeros(1)])
     candidate = torch.arange(offset.shape[0], device=z.device)
 
     def one_block(carry: Tensor, inputs: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:

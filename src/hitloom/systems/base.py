@@ -100,6 +100,9 @@ class ExportSignature:
         Share of the rows of the outputs that must agree.
     settings : dict
         Simple values that a program needs beside the tensors: names and scales of features, cuts.
+    contract : dict
+        What a program must agree on to use the file, where the system has a contract: written into the file and
+        beside it. It has a ``format`` and a ``version``.
     """
 
     module: nn.Module
@@ -111,6 +114,7 @@ class ExportSignature:
     parity_sizes: tuple[tuple[int, ...], ...] = ((7,), (200,), (1001,))
     min_agreement: float = 1.0
     settings: dict[str, Any] = field(default_factory=dict)
+    contract: dict[str, Any] = field(default_factory=dict)
 
 
 def point_ids(event: Event) -> torch.Tensor:

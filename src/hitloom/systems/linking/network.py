@@ -155,8 +155,11 @@ def nearest_rows(place: Tensor, k: int, sizes: Sequence[int] | None) -> Tensor:
 def legacy_loops(num_nodes: int, sizes: Sequence[int] | None, like: Tensor) -> Tensor:
     """Return how often each node meets itself in old weights: the first of an event for all of it, others never."""
     loops = like.new_zeros(num_nodes)
+    if sizes is None:  # no number is frozen in a traced graph
+        here = torch.arange(num_nodes, device=like.device) == 0
+        return here * (loops + 1).sum()
     first = 0
-    for size in [num_nodes] if sizes is None else sizes:
+    for size in sizes:
         if size:
             loops[first] = size
         first += size
