@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import ArrayLike
 
 from hitloom.data.layer_clusters import PID_NAMES, FloatArray, IntArray, LayerClusters, Tracksters
 from hitloom.data.trackster_quantities import TracksterQuantities
@@ -85,7 +86,7 @@ def node_features(quantities: TracksterQuantities, id_probabilities: FloatArray 
     return np.column_stack([np.asarray(column, np.float64) for column in columns])
 
 
-def edge_features(nodes: FloatArray, edge_index: IntArray) -> FloatArray:
+def edge_features(nodes: ArrayLike, edge_index: IntArray) -> FloatArray:
     """Return (E, 5) :data:`EDGE_FEATURES` from node features (N, >= 29) in contract order and edges (2, E)."""
     x = np.asarray(nodes, dtype=np.float64)
     first, second = x[edge_index[0]], x[edge_index[1]]

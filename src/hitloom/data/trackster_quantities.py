@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hitloom.data.layer_clusters import NO_TIME, NO_TIME_ERROR, FloatArray, IntArray, LayerClusters, Tracksters
+from hitloom.metrics.associations import sums_by
 
 NUM_LAYERS, NUM_EM_LAYERS = 47, 26
 _POINT_LIKE = 1e-12  # cm^2: below this the largest eigenvalue is rounding
@@ -109,7 +110,7 @@ def trackster_quantities(
     energy = tracksters.member_fraction * clusters.energy[row]
 
     def total(values: FloatArray) -> FloatArray:
-        return np.bincount(owner, values, minlength=number)
+        return sums_by(owner, values, number)
 
     raw_energy = total(energy)
     num_clusters = np.bincount(owner, minlength=number)
@@ -171,20 +172,20 @@ def _moments(
     clusters: LayerClusters, row: IntArray, owner: IntArray, number: int, weight: FloatArray
 ) -> tuple[FloatArray, FloatArray, np.ndarray]:
     """Return barycentres (N, 3), covariances (N, 3, 3), and which covariances are defined (N,)."""
-    whole = np.bincount(owner, weight, minlength=number)
+    whole = sums_by(owner, weight, number)
     weight = np.where(whole[owner] > 0, weight, 1.0)  # without energy all weigh the same
-    whole = np.bincount(owner, weight, minlength=number)
+    whole = sums_by(owner, weight, number)
     w = weight / whole[owner]
     point = np.stack([clusters.x[row], clusters.y[row], clusters.z[row]], 1)
-    barycentre = np.stack([np.bincount(owner, w * point[:, k], minlength=number) for k in range(3)], 1)
+    barycentre = np.stack([sums_by(owner, w * point[:, k], number) for k in range(3)], 1)
     offset = point - barycentre[owner]
-    norm = 1.0 - np.bincount(owner, w * w, minlength=number)
+    norm = 1.0 - sums_by(owner, w * w, number)
     defined = norm > 1e-12
     norm = np.where(defined, norm, 1.0)
     covariance = np.empty((number, 3, 3))
     for a in range(3):
         for b in range(a + 1):
-            entry = np.bincount(owner, w * offset[:, a] * offset[:, b], minlength=number) / norm
+            entry = sums_by(owner, w * offset[:, a] * offset[:, b], number) / norm
             covariance[:, a, b] = covariance[:, b, a] = np.where(defined, entry, 0.0)
     return barycentre, covariance, defined
 
@@ -238,8 +239,8 @@ def _times(clusters: LayerClusters, tracksters: Tracksters) -> tuple[FloatArray,
         return np.asarray(tracksters.time, np.float64), np.asarray(tracksters.time_error, np.float64)
     known = clusters.time_error[row] > 0
     inverse = np.where(known, 1.0 / np.where(known, clusters.time_error[row], 1.0) ** 2, 0.0)
-    whole = np.bincount(owner, inverse, minlength=number)
+    whole = sums_by(owner, inverse, number)
     some = whole > 0
     safe = np.where(some, whole, 1.0)
-    mean = np.bincount(owner, inverse * clusters.time[row], minlength=number) / safe
+    mean = sums_by(owner, inverse * clusters.time[row], number) / safe
     return np.where(some, mean, NO_TIME), np.where(some, 1.0 / np.sqrt(safe), NO_TIME_ERROR)

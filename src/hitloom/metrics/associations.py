@@ -110,10 +110,9 @@ def associate(
     energy = np.asarray(cluster_energy, dtype=np.float64)
     member, f = _table(member_index, member_fraction, "member_index", len(energy), num_tracksters)
     share, g = _table(share_index, share_fraction, "share_index", len(energy), num_objects)
-    trackster_energy = np.bincount(member[1], f * energy[member[0]], minlength=num_tracksters)
-    object_energy = np.bincount(share[1], g * energy[share[0]], minlength=num_objects)
-    trackster_square = np.bincount(member[1], (f * energy[member[0]]) ** 2, minlength=num_tracksters)
-    object_square = np.bincount(share[1], (g * energy[share[0]]) ** 2, minlength=num_objects)
+    held, made = f * energy[member[0]], g * energy[share[0]]
+    trackster_square = sums_by(member[1], held**2, num_tracksters)
+    object_square = sums_by(share[1], made**2, num_objects)
 
     row_f, row_g = _overlaps(member[0], share[0], len(energy))
     pair, place = np.unique(member[1][row_f] * max(num_objects, 1) + share[1][row_g], return_inverse=True)
@@ -125,7 +124,7 @@ def associate(
         distance = (own - other) ** 2
         if variant == "one_sided":
             distance = np.where(own > other, distance, 0.0)
-        saved = np.bincount(place, np.maximum(own**2 - distance, 0.0) * square, minlength=len(pair))
+        saved = sums_by(place, np.maximum(own**2 - distance, 0.0) * square, len(pair))
         left = 1.0 - np.divide(saved, whole, out=np.zeros(len(pair)), where=whole > 0)
         return np.clip(left, 0.0, 1.0)
 
@@ -133,9 +132,9 @@ def associate(
         pair_index=np.stack([track, thing]),
         reco_to_sim=score(both_f, both_g, trackster_square[track]),
         sim_to_reco=score(both_g, both_f, object_square[thing]),
-        shared_energy=np.bincount(place, np.minimum(both_f, both_g) * energy[member[0][row_f]], minlength=len(pair)),
-        trackster_energy=trackster_energy,
-        object_energy=object_energy,
+        shared_energy=sums_by(place, np.minimum(both_f, both_g) * energy[member[0][row_f]], len(pair)),
+        trackster_energy=sums_by(member[1], held, num_tracksters),
+        object_energy=sums_by(share[1], made, num_objects),
     )
 
 
@@ -203,8 +202,13 @@ def merge_memberships(
     kept = label >= 0
     width = int(label.max(initial=0)) + 1
     key, place = np.unique(member[0][kept] * width + label[kept], return_inverse=True)
-    fraction = np.bincount(place, np.asarray(member_fraction, dtype=np.float64)[kept], minlength=len(key))
+    fraction = sums_by(place, np.asarray(member_fraction, dtype=np.float64)[kept], len(key))
     return np.stack(np.divmod(key, width)), np.minimum(fraction, 1.0)
+
+
+def sums_by(index: IntArray, values: FloatArray, number: int) -> FloatArray:
+    """Return (number,): the sum of ``values`` (R,) for each ``index`` (R,); 0 where there are none."""
+    return np.bincount(index, values, minlength=number).astype(np.float64, copy=False)
 
 
 def _table(

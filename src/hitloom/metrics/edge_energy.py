@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hitloom.errors import DataError
+from hitloom.metrics.associations import sums_by
 from hitloom.metrics.edge_curves import MAX_EDGES
 from hitloom.metrics.intervals import percentile_interval, resampling_weights
 from hitloom.metrics.summary import bootstrap_text, number, pair
@@ -148,10 +149,10 @@ class EdgeEnergy:
         """
         arrays = [_floats(values) for values in (probability, target, weight)]
         kind = np.ones(len(arrays[0]), np.int8) if pair_class is None else _floats(pair_class).astype(np.int8)
-        if any(values.shape != arrays[0].shape for values in (*arrays, kind)):
+        shapes = [kind.shape, *(values.shape for values in arrays)]
+        if len(set(shapes)) > 1:
             raise DataError(
-                "edge metrics: probability, target, weight and class of one length were wanted, not "
-                f"{[len(values) for values in (*arrays, kind)]}"
+                f"edge metrics: class, probability, target and weight of one length were wanted, not {shapes}"
             )
         outside = ~((arrays[0] >= 0) & (arrays[0] <= 1))
         if outside.any():
@@ -213,7 +214,7 @@ class EdgeEnergy:
         merged, true = edges["probability"] > cut, edges["target"] > 0
 
         def sums(rows: BoolArray) -> FloatArray:
-            return np.bincount(edges["event"], edges["weight"] * rows, minlength=self.num_events)
+            return sums_by(edges["event"], edges["weight"] * rows, self.num_events)
 
         weights = resampling_weights(self.num_events, num_resamples=self._num_resamples, seed=self._seed)
         top = weights @ (2 * sums(merged & true))

@@ -25,6 +25,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from hitloom.errors import DataError
+from hitloom.metrics.associations import sums_by
 from hitloom.metrics.truth import FloatArray, IntArray, as_integers
 
 UNMATCHED, SIGNAL, PILEUP = -1, 1, 0
@@ -135,12 +136,12 @@ def energy_overlap(
             f"energy overlap: {len(weight)} energies, {len(true)} true and {len(found)} predicted labels; "
             "wanted one of each for every trackster"
         )
-    whole = np.bincount(found, weight)
+    whole = sums_by(found, weight, 0)
     key, place = np.unique(true * max(len(whole), 1) + found, return_inverse=True)
-    shared = np.bincount(place, weight, minlength=len(key))
+    shared = sums_by(place, weight, len(key))
     group, candidate = np.divmod(key, max(len(whole), 1))
     best, cap = _largest(group, candidate, shared, number)
-    group_energy = np.bincount(true, weight, minlength=number)
+    group_energy = sums_by(true, weight, number)
     label_of = np.zeros(len(whole), np.int64)
     label_of[found] = names
     return EnergyOverlap(
@@ -182,12 +183,12 @@ def object_overlap(
     names = _alone(labels)
     index = as_integers(share_index, "share_index").reshape(2, -1)
     part = weight[index[0]] * np.asarray(share_fraction, dtype=np.float64)
-    whole = np.bincount(found, weight)
+    whole = sums_by(found, weight, 0)
     key, place = np.unique(index[1] * max(len(whole), 1) + found[index[0]], return_inverse=True)
-    shared = np.bincount(place, part, minlength=len(key))
+    shared = sums_by(place, part, len(key))
     thing, candidate = np.divmod(key, max(len(whole), 1))
     best, cap = _largest(thing, candidate, shared, num_objects)
-    total = np.bincount(index[1], part, minlength=num_objects)
+    total = sums_by(index[1], part, num_objects)
     rows = np.flatnonzero(total > 0)
     label_of = np.zeros(len(whole), np.int64)
     label_of[found] = names
@@ -245,12 +246,12 @@ def component_means(
     """
     group, number = _numbered(labels)
     weight = np.asarray(energy, dtype=np.float64)
-    whole = np.bincount(group, weight, minlength=number)
+    whole = sums_by(group, weight, number)
     weight = np.where(whole[group] > 0, weight, 1.0)
-    whole = np.bincount(group, weight, minlength=number)
+    whole = sums_by(group, weight, number)
 
     def mean(values: FloatArray) -> FloatArray:
-        return np.bincount(group, weight * values, minlength=number) / whole
+        return sums_by(group, weight * values, number) / whole
 
     table = np.asarray(features, dtype=np.float64)
     columns = [
@@ -326,7 +327,7 @@ def _largest(group: IntArray, candidate: IntArray, shared: FloatArray, number: i
 def _majority(group: IntArray, kinds: IntArray, weight: FloatArray, number: int) -> IntArray:
     """Return the class (number,) that holds most of each group's energy."""
     order = (UNMATCHED, PILEUP, SIGNAL)  # the later wins a tie, and a group without energy
-    sums = np.stack([np.bincount(group, weight * (kinds == kind), minlength=number) for kind in order])
+    sums = np.stack([sums_by(group, weight * (kinds == kind), number) for kind in order])
     held = np.stack([np.bincount(group, kinds == kind, minlength=number) > 0 for kind in order])
     sums = np.where(held, sums, -1.0)
     return np.array(order)[len(order) - 1 - np.argmax(sums[::-1], axis=0)]
