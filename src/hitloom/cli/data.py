@@ -1,4 +1,4 @@
-"""``hitloom data``: convert, inspect and split events, learn a module map from them."""
+"""``hitloom data``: convert, inspect and split events, learn module maps and statistics from them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Source(StrEnum):
 
     trackml = "trackml"
     pyg = "pyg"
+    ticl = "ticl"
+    processed = "processed"
     store = "store"
 
 
@@ -28,6 +30,22 @@ class Target(StrEnum):
     store = "store"
     trackml = "trackml"
     pyg = "pyg"
+    ticl = "ticl"
+    processed = "processed"
+
+
+class Layout(StrEnum):
+    """Layouts of TICL files."""
+
+    A = "A"
+    B = "B"
+
+
+class Truth(StrEnum):
+    """True objects in TICL files: SimClusters or CaloParticles."""
+
+    SC = "SC"
+    CP = "CP"
 
 
 class Subset(StrEnum):
@@ -79,9 +97,25 @@ def convert(
         Dialect, typer.Option(help="Names in .pyg files that are written; exa: Exa.TrkX's feature store.")
     ] = Dialect.prefixed,
     extra_features: Annotated[bool, typer.Option("--extra-features", help="Add signed and safe features.")] = False,
+    layout: Annotated[
+        Layout | None, typer.Option(help="Layout of TICL files; default: A where a file has it; writing: both.")
+    ] = None,
+    truth: Annotated[Truth | None, typer.Option(help="Objects from TICL files; default SC (SimClusters).")] = None,
+    collection: Annotated[str, typer.Option(help="Tracksters in TICL files of layout B.")] = "ticlTrackstersCLUE3DHigh",
+    skeleton_features: Annotated[
+        bool, typer.Option("--skeleton-features", help="Seven edge features instead of five (TICL, layout B).")
+    ] = False,
+    drop_small: Annotated[
+        bool, typer.Option("--drop-small", help="Leave out TICL events with one trackster or fewer than two edges.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier conversion wrote.")] = False,
 ) -> None:
-    """Convert TrackML CSV or files of EggNet, acorn or Exa.TrkX into an event store, or a store into them (--to)."""
+    """Convert events of other formats into an event store, or a store into them (--to).
+
+    trackml: CSV files. pyg: files of EggNet, acorn, Exa.TrkX. ticl: ROOT files of TICL's dumper; written as one file
+    (*.root) or as a folder with train, val, test. processed: samples of TICL's linking.
+    """
+    from hitloom.data.convert import TiclOptions
     from hitloom.data.convert import convert as run
 
     number = run(
@@ -96,10 +130,64 @@ def convert(
         unit=unit,
         dialect=dialect.value,
         extra_features=extra_features,
+        ticl=TiclOptions(
+            layout=None if layout is None else layout.value,
+            truth=None if truth is None else truth.value,
+            collection=collection,
+            skeleton_features=skeleton_features,
+            drop_small=drop_small,
+        ),
         overwrite=overwrite,
         tick=_progress,
     )
     typer.echo(f"{number} events written to {store}")
+
+
+@app.command("compare-layouts")
+def compare_layouts(
+    source: Annotated[Path, typer.Argument(help="TICL file or folder with both layouts.")],
+    truth: Annotated[Truth | None, typer.Option(help="Objects; default: those of layout A.")] = None,
+    collection: Annotated[str, typer.Option(help="Tracksters of layout B.")] = "ticlTrackstersCLUE3DHigh",
+    atol: Annotated[float, typer.Option(min=0, help="Largest difference that counts as none.")] = 1e-4,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
+) -> None:
+    """Say whether both layouts of TICL files give the same samples; exit code 1 when they do not."""
+    from hitloom.data.ticl_compare import compare_layouts as compare
+
+    found = compare(source, truth=None if truth is None else truth.value, collection=collection, limit=limit)
+    typer.echo(f"{found.num_paired} events in both layouts, {found.num_unpaired} in one alone")
+    for name, value in found.largest.items():
+        place = f" ({found.where[name]})" if name in found.where else ""
+        unit = " edges" if name == "edge_index" else ""
+        typer.echo(f"{name}: largest difference {value:g}{unit}{place}")
+    same = found.equal(atol)
+    typer.echo("the layouts agree" if same else f"the layouts differ by more than {atol:g}")
+    if not same:
+        raise typer.Exit(1)
+
+
+@app.command()
+def statistics(
+    store: Annotated[Path, typer.Argument(help="Event store of tracksters with truth.")],
+    output: Annotated[Path, typer.Argument(help="File (*.npz) to write.")],
+    chosen: Annotated[Split, typer.Option("--split", help="Events to learn from.")] = Split.train,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the clusterings.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Learn from a store how tracksters are spread, for 'hitloom simulate tracksters'."""
+    from hitloom.data.store import EventStore
+    from hitloom.errors import DataError
+    from hitloom.simulate.trackster_statistics import TracksterStatistics
+
+    if output.exists() and not overwrite:
+        raise DataError(f"{output}: already exists; mend: another path, or --overwrite")
+    opened = EventStore(store)
+    rows = list(range(len(opened))) if chosen is Split.all else opened.indices(chosen.value)
+    rows = rows[:limit] if limit is not None else rows
+    learned = TracksterStatistics.fit(_progress((opened[row] for row in rows), len(rows)), seed=seed)
+    learned.save(output)
+    typer.echo(f"{output}: {learned.describe()}, from {len(rows)} events ({chosen.value})")
 
 
 @app.command()
@@ -228,6 +316,9 @@ def _print_tables(record: dict[str, Any]) -> None:
     sizes, splits = record["points_per_event"], record["splits"]
     console.print(f"counts of objects from {record['counts_from']}", highlight=False)
     console.print(f"points per event: {sizes['min']} to {sizes['max']}, median {sizes['median']:g}", highlight=False)
+    for name, text in record.get("graphs", {}).get("definitions", {}).items():
+        value = record["graphs"][name]
+        console.print(f"{name}: {value:,.6g} ({text})", highlight=False)
     console.print(
         f"split: train {splits['train']}, val {splits['val']}, test {splits['test']} ({splits['rule']})",
         highlight=False,

@@ -1,8 +1,12 @@
-"""Conversion between TrackML CSV, EggNet ``.pyg`` files and the event store, event by event."""
+"""Conversion between the formats of others and the event store, event by event.
+
+TrackML CSV, ``.pyg`` files of EggNet, acorn and Exa.TrkX, ROOT files of TICL, ``processed`` folders of TICL's linking.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +15,28 @@ from hitloom.data.store_writer import is_store
 from hitloom.errors import DataError, nearest
 from hitloom.event import Event
 
-SOURCES = ("trackml", "pyg", "store")
-TARGETS = ("store", "trackml", "pyg")
+SOURCES = ("trackml", "pyg", "ticl", "processed", "store")
+TARGETS = ("store", "trackml", "pyg", "ticl", "processed")
 Tick = Callable[[Iterable[Event], int | None], Iterable[Event]]
+Splits = dict[str, list[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TiclOptions:
+    """What to read from TICL files, or to write into them; see :func:`hitloom.data.ticl_read.read_ticl`.
+
+    Without ``layout`` the reader takes A where a file has it, and the writer writes both.
+    """
+
+    layout: str | None = None
+    truth: str | None = None
+    collection: str = "ticlTrackstersCLUE3DHigh"
+    skeleton_features: bool = False
+    drop_small: bool = False
 
 
 def guess_format(source: Path) -> str:
-    """Return the format of a path: store, pyg or trackml.
+    """Return the format of a path: store, pyg, ticl, processed or trackml.
 
     Raises
     ------
@@ -28,9 +47,16 @@ def guess_format(source: Path) -> str:
         return "store"
     if source.suffix == ".pyg" or (source.is_file() and source.name.isdecimal()):
         return "pyg"
+    if source.suffix == ".root":
+        return "ticl"
     if source.is_dir():
+        from hitloom.data.processed_folder import is_processed
         from hitloom.data.pyg_files import event_files
 
+        if any(source.rglob("*.root")):
+            return "ticl"
+        if is_processed(source):
+            return "processed"
         if event_files(source):
             return "pyg"
     if not source.exists() and not source.parent.is_dir():
@@ -51,25 +77,28 @@ def convert(
     unit: str = "GeV",
     dialect: str = "prefixed",
     extra_features: bool = False,
+    ticl: TiclOptions | None = None,
     overwrite: bool = False,
     tick: Tick | None = None,
 ) -> int:
     """Read events in one format, write them in another, and return their number.
 
-    The splits of ``.pyg`` folders are recorded in the store; a store's splits make the ``.pyg`` folders.
+    The splits of folders (train, val, test) are recorded in the store; a store's splits make such folders.
 
     Parameters
     ----------
     source_format : str or None
-        trackml, pyg or store; None = guessed from the path.
+        One of :data:`SOURCES`; None = guessed from the path.
     target_format : str
-        store, trackml or pyg.
+        One of :data:`TARGETS`.
     detectors, subset, extra_features
         For TrackML, see :func:`hitloom.data.trackml_read.read_trackml`.
     unit : str
         Unit of momenta in ``.pyg`` files, GeV or MeV.
     dialect : str
         Names in ``.pyg`` files that are written, see :func:`hitloom.data.pyg_files.write_pyg`.
+    ticl : TiclOptions or None
+        For ROOT files of TICL.
     tick : callable or None
         ``tick(events, total)`` wraps the iterator, to show progress.
 
@@ -85,17 +114,27 @@ def convert(
             raise DataError(f"unknown {name} '{value}'.{nearest(value, valid)}")
     if source_format == target_format:
         raise DataError(f"{source}: is {source_format} already; mend: another --to")
-    events, total, splits = _open(source, source_format, detectors, skip, limit, subset, unit, extra_features)
+    ticl = ticl or TiclOptions()
+    events, total, splits, facts = _open(
+        source, source_format, detectors, skip, limit, subset, unit, extra_features, ticl
+    )
     watched = events if tick is None else tick(events, total)
     if target_format == "store":
-        return _to_store(watched, target, source, source_format, subset, unit, overwrite, splits)
+        facts = {"converted_from": source_format, "source": source.name, "hitloom": __version__} | facts
+        return _to_store(watched, target, facts, overwrite, splits)
     if target_format == "trackml":
         from hitloom.data.trackml_write import write_trackml
 
         return write_trackml(watched, target, detectors=detectors, overwrite=overwrite)
+    if target_format == "ticl":
+        return _to_ticl(watched, target, ticl, overwrite, splits)
+    split_of = None if splits is None else {event_id: name for name, ids in splits.items() for event_id in ids}
+    if target_format == "processed":
+        from hitloom.data.processed_folder import write_processed
+
+        return sum(write_processed(watched, target, split_of=split_of, overwrite=overwrite).values())
     from hitloom.data.pyg_files import write_pyg
 
-    split_of = None if splits is None else {event_id: name for name, ids in splits.items() for event_id in ids}
     return sum(write_pyg(watched, target, split_of=split_of, overwrite=overwrite, dialect=dialect).values())
 
 
@@ -108,8 +147,9 @@ def _open(
     subset: Any,
     unit: str,
     extra_features: bool,
-) -> tuple[Iterator[Event], int, dict[str, list[int]] | None]:
-    """Return the events, their number and their splits by event id (filled while the events are read)."""
+    ticl: TiclOptions,
+) -> tuple[Iterator[Event], int, Splits | None, dict[str, Any]]:
+    """Return the events, their number, their splits by event id (filled while they are read), what is known of them."""
     last = None if limit is None else skip + limit
     if source_format == "trackml":
         from hitloom.data.trackml_read import open_trackml, read_trackml
@@ -123,21 +163,37 @@ def _open(
             subset=subset,
             extra_features=extra_features,
         )
-        return events, len(opened.events[skip:last]), None
+        return events, len(opened.events[skip:last]), None, {"subset": subset}
+    if source_format == "ticl":
+        from hitloom.data.ticl_read import open_ticl, read_ticl
+
+        files = open_ticl(source, layout_name=ticl.layout, truth=ticl.truth, collection=ticl.collection)
+        events = read_ticl(
+            files, skeleton_features=ticl.skeleton_features, drop_small=ticl.drop_small, skip=skip, limit=limit
+        )
+        facts = asdict(ticl) | {"layout": files.layout, "truth": files.truth}
+        return events, len(files.event_ids[skip:last]), _between(files.splits(), files.event_ids[skip:last]), facts
+    if source_format == "processed":
+        from hitloom.data.processed_folder import open_processed, read_processed
+
+        folder = open_processed(source)
+        events = read_processed(folder, skip=skip, limit=limit)
+        ids = range(len(folder.files))[skip:last]
+        return events, len(ids), _between(folder.splits(), ids), folder.scalers
     if source_format == "pyg":
         from hitloom.data.pyg_files import find_pyg, read_pyg
 
-        files = find_pyg(source)[skip:last]
-        splits: dict[str, list[int]] = {}
-        named = any(split is not None for _, split in files)
+        found = find_pyg(source)[skip:last]
+        splits: Splits = {}
+        named = any(split is not None for _, split in found)
 
         def noted() -> Iterator[Event]:
             events = read_pyg(source, unit=unit, skip=skip, limit=limit)
-            for event, (_, split) in zip(events, files, strict=True):
+            for event, (_, split) in zip(events, found, strict=True):
                 splits.setdefault(split or "", []).append(int(event.event_id))
                 yield event
 
-        return noted(), len(files), splits if named else None
+        return noted(), len(found), splits if named else None, {"unit": unit}
     from hitloom.data.splits import SPLITS
     from hitloom.data.store import EventStore
 
@@ -145,26 +201,41 @@ def _open(
     ids = store.event_ids
     rows = range(len(store))[skip:last]
     by_split = {name: [int(ids[row]) for row in store.indices(name)] for name in SPLITS}
-    return (store[row] for row in rows), len(rows), by_split
+    return (store[row] for row in rows), len(rows), by_split, {}
+
+
+def _between(splits: Splits | None, ids: Iterable[int]) -> Splits | None:
+    """Return the splits with these ids alone."""
+    if splits is None:
+        return None
+    kept = {int(event_id) for event_id in ids}
+    return {name: [event_id for event_id in own if event_id in kept] for name, own in splits.items()}
 
 
 def _to_store(
-    events: Iterable[Event],
-    target: Path,
-    source: Path,
-    source_format: str,
-    subset: str,
-    unit: str,
-    overwrite: bool,
-    splits: dict[str, list[int]] | None,
+    events: Iterable[Event], target: Path, provenance: dict[str, Any], overwrite: bool, splits: Splits | None
 ) -> int:
     from hitloom.data.store import EventWriter
 
-    provenance: dict[str, Any] = {"converted_from": source_format, "source": source.name, "hitloom": __version__}
-    provenance |= {"subset": subset} if source_format == "trackml" else {"unit": unit}
     with EventWriter(target, provenance=provenance, overwrite=overwrite) as writer:
         for event in events:
             writer.write(event)
         if splits is not None:
             writer.record_split(splits)
     return writer.num_events
+
+
+def _to_ticl(
+    events: Iterable[Event], target: Path, options: TiclOptions, overwrite: bool, splits: Splits | None
+) -> int:
+    """Write one file, or where the target is a folder, one file for each split."""
+    from hitloom.data.ticl_layout import LAYOUTS
+    from hitloom.data.ticl_write import write_ticl, write_ticl_folder
+
+    layouts = LAYOUTS if options.layout is None else (options.layout,)
+    if target.suffix == ".root":
+        return write_ticl(events, target, layouts=layouts, collection=options.collection, overwrite=overwrite)
+    split_of = {event_id: name for name, ids in (splits or {}).items() for event_id in ids}
+    return write_ticl_folder(
+        events, target, split_of=split_of, layouts=layouts, collection=options.collection, overwrite=overwrite
+    )

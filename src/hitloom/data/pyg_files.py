@@ -45,20 +45,20 @@ def _allowed() -> list[Any]:
     return names + [type(np.dtype(kind)) for kind in "?bhilqBHILQefdU"]
 
 
-def load_safely(path: str | Path) -> dict[str, Any]:
-    """Return the entries of a ``.pyg`` file.
+def load_value(path: str | Path) -> Any:
+    """Return what a PyTorch file holds: tensors, numbers, text, containers of PyG.
 
     Raises
     ------
     DataError
-        When the file is damaged, is no ``Data`` object, or needs a class that is not allowed.
+        When the file is damaged or needs a class that is not allowed.
     """
     path = Path(path)
     try:
         # torch warns of pickle protocols that it does not expect; such a file loads, or is refused below
         with torch.serialization.safe_globals(_allowed()), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            value = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         if found is None:
@@ -69,6 +69,17 @@ def load_safely(path: str | Path) -> dict[str, Any]:
         ) from None
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: damaged, or not a PyTorch file: {reason(error)}") from None
+
+
+def load_safely(path: str | Path) -> dict[str, Any]:
+    """Return the entries of a ``.pyg`` file.
+
+    Raises
+    ------
+    DataError
+        When the file is damaged, is no ``Data`` object, or needs a class that is not allowed.
+    """
+    value = load_value(path)
     if isinstance(value, Data):
         return dict(value.to_dict())
     if isinstance(value, dict):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hitloom.data.graph_counts import graph_counts
 from hitloom.data.splits import SPLITS
 from hitloom.data.store import EventStore
 from hitloom.event import FIELDS, Event
@@ -86,6 +87,9 @@ def summarise(store: EventStore) -> dict[str, Any]:
         }
         for name in store.fields
     }
+    graphs = graph_counts(store)
+    if graphs:
+        record["graphs"] = graphs
     recorded = store.recorded_split()
     record["splits"] = {
         "rule": {key: value for key, value in recorded.items() if key != "lists"} or "default: 0.8, 0.1, 0.1, seed 0",

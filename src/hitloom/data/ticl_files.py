@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from hitloom.data.ticl_layout import EXTRA_TREE, FOLDERS, GRAPH_TREE, PROVENANCE
 from hitloom.errors import DataError, nearest
 
 _log = logging.getLogger(__name__)
+Choose = Callable[[Path, list[str], dict[str, Any]], Sequence[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class TiclFile:
     split : str or None
         train, val or test, from the folder that the file lies in.
     entries : dict
-        Number of entries of each tree.
+        Number of entries of each tree of interest.
     extras : tuple of str
         Branches of the tree ``hitloom``.
     event_ids : (B,) int64 or None
@@ -99,8 +100,10 @@ def opened(path: Path) -> Iterator[Any]:
         yield file
 
 
-def look_at(path: Path, split: str | None) -> TiclFile | None:
+def look_at(path: Path, split: str | None, choose: Choose) -> TiclFile | None:
     """Return what a file holds; None, with a warning, when it has no keys.
+
+    ``choose`` gets the names of all trees and the provenance, and says which trees are of interest.
 
     Raises
     ------
@@ -119,8 +122,13 @@ def look_at(path: Path, split: str | None) -> TiclFile | None:
         prefix = f"{folder}/" if folder else ""
         names = [name.removeprefix(prefix) for name, kind in classes.items() if kind == "TTree"]
         names = [name for name in names if f"{prefix}{name}" in classes and "/" not in name]
+        text = prefix + PROVENANCE_KEY
         try:
-            entries = {name: int(file[prefix + name].num_entries) for name in names}
+            provenance = _json(str(file[text])) if text in classes else {}
+            chosen = [name for name in choose(path, names, provenance) if name in names]
+            entries = {name: int(file[prefix + name].num_entries) for name in chosen}
+        except DataError:
+            raise
         except Exception as error:
             raise DataError(f"{path}: a tree cannot be read: {reason(error)}; mend: copy the file again") from None
         ids = None
@@ -128,7 +136,6 @@ def look_at(path: Path, split: str | None) -> TiclFile | None:
         if "event" in extras and entries[EXTRA_TREE]:
             columns = read_columns(file, path, prefix + EXTRA_TREE, {"event": Column("Long64_t")})
             ids = columns["event"].values.astype(np.int64)
-        text = prefix + PROVENANCE_KEY
         return TiclFile(
             path=path,
             split=split,
@@ -136,7 +143,7 @@ def look_at(path: Path, split: str | None) -> TiclFile | None:
             entries=entries,
             extras=extras,
             event_ids=ids,
-            provenance=_json(str(file[text])) if text in classes else {},
+            provenance=provenance,
         )
 
 

@@ -95,43 +95,60 @@ def open_ticl(
     for kind, value, valid in (("layout", layout_name, layout.LAYOUTS), ("truth", truth, layout.TRUTHS)):
         if value is not None and value not in valid:
             raise DataError(f"unknown {kind} '{value}'.{nearest(value, valid)}")
-    files = tuple(file for file in (look_at(*found) for found in find_ticl(source)) if file is not None)
+    chosen = _Choice(layout_name, truth, collection)
+    looked = (look_at(path, split, chosen.trees) for path, split in find_ticl(source))
+    files = tuple(file for file in looked if file is not None)
     if not files:
         raise DataError(f"{source}: no file with events in it")
-    first = files[0]
-    said = str(first.provenance.get("truth", "SC"))
-    if layout_name is None:
-        layout_name = "A" if layout.GRAPH_TREE in first.entries and truth in (None, said) else "B"
-    if layout_name == "A" and truth not in (None, said):
-        raise DataError(f"{first.path}: layout A holds matches to {said} alone; mend: layout B for truth {truth}")
-    truth = truth or said
+    main = chosen.trees_needed()[0]
     for file in files:
-        _check_trees(file, layout_name, truth, collection)
-    sizes = [file.entries[layout.GRAPH_TREE if layout_name == "A" else collection] for file in files]
+        _check_entries(file, main)
+    sizes = [file.entries[main] for file in files]
     event_ids = np.arange(sum(sizes))
     if all(file.event_ids is not None or not size for file, size in zip(files, sizes, strict=True)):
         named = [file.event_ids for file in files if file.event_ids is not None]
         joined = np.concatenate(named) if named else event_ids
         if len(joined) == len(event_ids) and len(np.unique(joined)) == len(joined):
             event_ids = joined
-    return TiclSource(files=files, layout=layout_name, truth=truth, collection=collection, event_ids=event_ids)
+    return TiclSource(
+        files=files,
+        layout=str(chosen.layout),
+        truth=str(chosen.truth),
+        collection=collection,
+        event_ids=event_ids,
+    )
 
 
-def _check_trees(file: TiclFile, layout_name: str, truth: str, collection: str) -> None:
-    needed = [layout.GRAPH_TREE] if layout_name == "A" else [collection, "clusters"]
-    for tree in needed:
-        if tree not in file.entries:
-            name = file.full_name(tree)
+class _Choice:
+    """Layout and truth to read: as asked for, else as the first file has them."""
+
+    def __init__(self, layout_name: str | None, truth: str | None, collection: str) -> None:
+        self.layout, self.truth, self.collection = layout_name, truth, collection
+
+    def trees_needed(self) -> list[str]:
+        return [layout.GRAPH_TREE] if self.layout == "A" else [self.collection, "clusters"]
+
+    def trees(self, path: Path, names: list[str], provenance: dict[str, Any]) -> list[str]:
+        """Return the trees to read of a file that has trees of these names."""
+        said = str(provenance.get("truth", "SC"))
+        if self.layout is None:
+            self.layout = "A" if layout.GRAPH_TREE in names and self.truth in (None, said) else "B"
+        self.truth = self.truth or said
+        if self.layout == "A" and self.truth != said:
+            raise DataError(f"{path}: layout A holds matches to {said} alone; mend: layout B for truth {self.truth}")
+        for tree in self.trees_needed():
+            if tree not in names:
+                raise DataError(f"{path}: tree '{tree}' of layout {self.layout} is missing.{nearest(tree, names)}")
+        trees = [*self.trees_needed(), layout.EXTRA_TREE]
+        return trees if self.layout == "A" else [*trees, f"simtracksters{self.truth}", "associations", "TICLGraph"]
+
+
+def _check_entries(file: TiclFile, main: str) -> None:
+    for tree, number in file.entries.items():
+        if number != file.entries[main]:
             raise DataError(
-                f"{file.path}: tree '{name}' of layout {layout_name} is missing.{nearest(tree, file.entries)}"
-            )
-    together = [*needed, layout.EXTRA_TREE]
-    together += [] if layout_name == "A" else [f"simtracksters{truth}", "associations", "TICLGraph"]
-    for tree in together:
-        if tree in file.entries and file.entries[tree] != file.entries[needed[0]]:
-            raise DataError(
-                f"{file.path}: tree '{file.full_name(tree)}' has {file.entries[tree]} entries, but "
-                f"'{file.full_name(needed[0])}' has {file.entries[needed[0]]}; the file is damaged or was merged badly"
+                f"{file.path}: tree '{file.full_name(tree)}' has {number} entries, but "
+                f"'{file.full_name(main)}' has {file.entries[main]}; the file is damaged or was merged badly"
             )
 
 

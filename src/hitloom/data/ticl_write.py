@@ -5,18 +5,22 @@ The trees hold real ``std::vector`` branches. The file appears under its name wh
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain, islice
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from hitloom.data import ticl_columns as columns_of
 from hitloom.data import ticl_layout as layout
+from hitloom.data.files import refuse_existing, replace_folder, temporary_name
 from hitloom.data.jagged import Jagged
 from hitloom.data.root_records import Column
 from hitloom.data.root_trees import RootTreeWriter
+from hitloom.data.splits import SPLITS
 from hitloom.data.trackster_truth import as_calo_particles, truth_type
 from hitloom.errors import DataError, nearest
 from hitloom.event import Event
@@ -28,18 +32,8 @@ _NEEDED = {
 }
 
 
-def write_ticl(
-    events: Iterable[Event],
-    path: str | Path,
-    *,
-    layouts: Sequence[str] = layout.LAYOUTS,
-    folder: str = layout.FOLDERS[0],
-    collection: str = layout.COLLECTION,
-    extra: bool = True,
-    overwrite: bool = False,
-    chunk_size: int = 50,
-) -> int:
-    """Write events of tracksters into one ROOT file; return their number.
+class TiclWriter:
+    """Write events of tracksters into one ROOT file, one by one.
 
     Parameters
     ----------
@@ -59,31 +53,158 @@ def write_ticl(
     DataError
         When the path is taken, there is no event, an event lacks what the layout holds, or fields differ between
         events. Nothing half-written is left.
+
+    Examples
+    --------
+    >>> with TiclWriter("events.root") as writer:  # doctest: +SKIP
+    ...     writer.write(event)
     """
-    path = Path(path)
-    if path.is_dir() or (path.exists() and not overwrite):
-        raise DataError(f"{path}: already exists; mend: another path, or ask to overwrite")
-    for name in layouts:
-        if name not in layout.LAYOUTS:
-            raise DataError(f"unknown layout '{name}'.{nearest(name, layout.LAYOUTS)}")
-    stream = iter(events)
-    first = next(stream, None)
-    if first is None:
-        raise DataError(f"{path}: no event to write")
-    trees = _trees(first, layouts, collection)
-    if not extra:
-        del trees[layout.EXTRA_TREE]
-    placed = {f"{folder}/{name}": columns for name, columns in trees.items()}
-    texts = {f"{folder}/{layout.PROVENANCE_KEY}": first.provenance} if extra and "provenance" in first else {}
-    number = 0
-    with RootTreeWriter(path, placed, texts=texts) as writer:
-        stream = chain([first], stream)
-        while chunk := list(islice(stream, chunk_size)):
-            entries = [_entries(event, layouts, collection, trees) for event in chunk]
-            for name, columns in trees.items():
-                writer.extend(f"{folder}/{name}", _stacked([entry[name] for entry in entries], columns, name, chunk))
-            number += len(chunk)
-    return number
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        layouts: Sequence[str] = layout.LAYOUTS,
+        folder: str = layout.FOLDERS[0],
+        collection: str = layout.COLLECTION,
+        extra: bool = True,
+        overwrite: bool = False,
+        chunk_size: int = 50,
+    ) -> None:
+        self.path = Path(path)
+        if self.path.is_dir() or (self.path.exists() and not overwrite):
+            raise DataError(f"{path}: already exists; mend: another path, or ask to overwrite")
+        for name in layouts:
+            if name not in layout.LAYOUTS:
+                raise DataError(f"unknown layout '{name}'.{nearest(name, layout.LAYOUTS)}")
+        self.layouts, self.folder, self.collection = tuple(layouts), folder, collection
+        self.extra, self.chunk_size = extra, chunk_size
+        self.num_events = 0
+        self._trees: Trees = {}
+        self._waiting: list[Event] = []
+        self._file: RootTreeWriter | None = None
+
+    def __enter__(self) -> TiclWriter:
+        return self
+
+    def write(self, event: Event) -> None:
+        """Append one event."""
+        if self._file is None:
+            self._begin(event)
+        self._waiting.append(event)
+        self.num_events += 1
+        if len(self._waiting) >= self.chunk_size:
+            self._flush()
+
+    def _begin(self, first: Event) -> None:
+        self._trees = _trees(first, self.layouts, self.collection)
+        if not self.extra:
+            del self._trees[layout.EXTRA_TREE]
+        placed = {f"{self.folder}/{name}": columns for name, columns in self._trees.items()}
+        texts = {}
+        if self.extra and "provenance" in first:
+            texts[f"{self.folder}/{layout.PROVENANCE_KEY}"] = first.provenance
+        self._file = RootTreeWriter(self.path, placed, texts=texts).__enter__()
+
+    def _flush(self) -> None:
+        assert self._file is not None
+        chunk, self._waiting = self._waiting, []
+        entries = [_entries(event, self.layouts, self.collection, self._trees) for event in chunk]
+        for name, columns in self._trees.items():
+            self._file.extend(
+                f"{self.folder}/{name}", _stacked([entry[name] for entry in entries], columns, name, chunk)
+            )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is None:
+            if kind is None:
+                raise DataError(f"{self.path}: no event to write")
+            return
+        with ExitStack() as stack:
+            stack.push(self._file)
+            if error is not None:
+                raise error
+            if self._waiting:
+                self._flush()
+
+
+def write_ticl(
+    events: Iterable[Event],
+    path: str | Path,
+    *,
+    layouts: Sequence[str] = layout.LAYOUTS,
+    folder: str = layout.FOLDERS[0],
+    collection: str = layout.COLLECTION,
+    extra: bool = True,
+    overwrite: bool = False,
+    chunk_size: int = 50,
+) -> int:
+    """Write events of tracksters into one ROOT file and return their number; arguments as in :class:`TiclWriter`."""
+    with TiclWriter(
+        path,
+        layouts=layouts,
+        folder=folder,
+        collection=collection,
+        extra=extra,
+        overwrite=overwrite,
+        chunk_size=chunk_size,
+    ) as writer:
+        for event in events:
+            writer.write(event)
+    return writer.num_events
+
+
+def write_ticl_folder(
+    events: Iterable[Event],
+    folder: str | Path,
+    *,
+    split_of: Mapping[int, str],
+    layouts: Sequence[str] = layout.LAYOUTS,
+    collection: str = layout.COLLECTION,
+    overwrite: bool = False,
+) -> int:
+    """Write ``<folder>/<split>/histo.root`` for each split that has events, and return the number of events.
+
+    Parameters
+    ----------
+    split_of : mapping
+        Split of an event id; events without one are left out.
+
+    Raises
+    ------
+    DataError
+        When the folder is taken, or no event has a split. Nothing is left then.
+    """
+    folder = Path(folder)
+    refuse_existing(folder, overwrite=overwrite, may_replace=_is_ticl_folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = temporary_name(folder)
+    writers: dict[str, TiclWriter] = {}
+    try:
+        with ExitStack() as stack:
+            for event in events:
+                split = split_of.get(int(event.event_id), "")
+                if split and split not in writers:
+                    path = part / split / "histo.root"
+                    writer = TiclWriter(path, layouts=layouts, collection=collection)
+                    writers[split] = stack.enter_context(writer)
+                if split:
+                    writers[split].write(event)
+        if not writers:
+            raise DataError(f"{folder}: no event to write (none is in train, val or test)")
+        replace_folder(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return sum(writer.num_events for writer in writers.values())
+
+
+def _is_ticl_folder(path: Path) -> bool:
+    """Whether a folder holds nothing but train, val and test with ROOT files."""
+    if not path.is_dir() or not {entry.name for entry in path.iterdir()} <= set(SPLITS):
+        return False
+    return all(entry.suffix == ".root" for split in path.iterdir() for entry in split.iterdir())
 
 
 def _trees(event: Event, layouts: Sequence[str], collection: str) -> Trees:
