@@ -136,8 +136,14 @@ def evaluate(
         One line.
     """
     from hitloom.config import build
-    from hitloom.report.config import EvaluationConfig
     from hitloom.report.evaluate import evaluate_results
+    from hitloom.report.family import family_of
+    from hitloom.report.sources import open_events, open_results
 
-    config = build(EvaluationConfig, settings or {}, where="evaluation settings")
-    return evaluate_results(results, events=events, split=split, config=config, output=output)
+    opened = open_results(results, split=split)
+    where = events if events is not None else opened.events
+    if where is not None and not isinstance(where, str | Path):
+        where = open_events(where, where=opened.name).items  # can be gone through again
+    kind = family_of(open_events(where, where=opened.name, split=split).items)
+    config = build(kind.config_class, settings or {}, where="evaluation settings")
+    return evaluate_results(opened, events=where, split=split, config=config, output=output, family=kind.name)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hitloom.cli.options import Accelerator, Set
+from hitloom.cli.options import Accelerator, Family, Set
 from hitloom.cli.slurm import with_slurm
 
 
@@ -34,6 +34,7 @@ def compare(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="YAML file with evaluation settings.")] = None,
     set_: Set = None,
     accelerator: Accelerator = "auto",
+    family: Family = None,
     redo: Annotated[bool, typer.Option("--redo", help="Run again what is there from another checkpoint.")] = False,
     allow_training: Annotated[
         bool, typer.Option("--allow-training", help="Count events that a method was trained on.")
@@ -46,13 +47,12 @@ def compare(
     from hitloom.cli.compare_run import compare as run
     from hitloom.cli.compare_run import parse_methods
     from hitloom.cli.counter import Counter
-    from hitloom.config import apply_overrides, build, load_yaml
-    from hitloom.report.config import EvaluationConfig
-    from hitloom.report.side_by_side import side_by_side_lines
+    from hitloom.config import Config, apply_overrides, build, load_yaml
+    from hitloom.report.family import get_family
 
-    def settings(recorded: dict[str, Any]) -> EvaluationConfig:
+    def settings(recorded: dict[str, Any], wanted: type[Config]) -> Config:
         values = recorded | (load_yaml(config) if config is not None else {})
-        return build(EvaluationConfig, apply_overrides(values, set_ or []), where=str(config or "evaluation settings"))
+        return build(wanted, apply_overrides(values, set_ or []), where=str(config or "evaluation settings"))
 
     counter = Counter("events")
     try:
@@ -64,6 +64,7 @@ def compare(
             split=split,
             limit=limit,
             config=settings,
+            family=family,
             accelerator=accelerator,
             redo=redo,
             allow_training=allow_training,
@@ -71,6 +72,6 @@ def compare(
         )
     finally:
         counter.close()
-    for line in side_by_side_lines(metrics):
+    for line in get_family(metrics["family"]).side_by_side_lines(metrics):
         typer.echo(line)
     typer.echo(f"report: {output / 'report.html'}")

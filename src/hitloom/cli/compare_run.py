@@ -17,8 +17,8 @@ from hitloom.baselines import baseline_names, get_baseline
 from hitloom.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
+    from hitloom.config import Config
     from hitloom.data.store import EventStore
-    from hitloom.report.config import EvaluationConfig
     from hitloom.report.sources import Opened
     from hitloom.training.checkpoint import Checkpoint
 
@@ -108,7 +108,8 @@ def compare(
     main: str | None = None,
     split: str | None = None,
     limit: int | None = None,
-    config: Callable[[dict[str, Any]], EvaluationConfig] | None = None,
+    config: Callable[[dict[str, Any], type[Config]], Config] | None = None,
+    family: str | None = None,
     accelerator: str = "auto",
     redo: bool = False,
     allow_training: bool = False,
@@ -125,7 +126,10 @@ def compare(
     limit : int or None
         At most so many events, the first.
     config : callable or None
-        Makes the settings from those that the main method's results recorded; None = these alone.
+        Makes the settings from those that the main method's results recorded and the class of the settings; None =
+        these alone.
+    family : str or None
+        Family of evaluation; None = what the events of the store are.
     redo : bool
         Run again what is there from another checkpoint or store; otherwise that is refused.
     allow_training : bool
@@ -136,20 +140,21 @@ def compare(
     ConfigError, DataError, CheckpointError
         One line.
     """
+    from hitloom.cli.inside import inside_of
     from hitloom.config import build
     from hitloom.data.store import EventStore
-    from hitloom.report.config import EvaluationConfig
     from hitloom.report.evaluate import evaluate_results
+    from hitloom.report.family import family_of
     from hitloom.training.checkpoint import find_checkpoint, load_checkpoint
-    from hitloom.training.reconstruct import Reconstructor
 
     chosen = main if main is not None else methods[0].name
     names = [method.name for method in methods]
     if chosen not in names:
         raise ConfigError(f"--main '{chosen}': no method has this name.{nearest(chosen, names)}")
-    if config is not None:
-        config({})  # a mistake in the settings is said before anything runs
     events, folder = EventStore(store), Path(output)
+    kind = family_of(events, family)
+    if config is not None:
+        config({}, kind.config_class)  # a mistake in the settings is said before anything runs
     checkpoints = {
         item.name: load_checkpoint(find_checkpoint(item.what)) for item in methods if item.kind == "checkpoint"
     }
@@ -179,7 +184,8 @@ def compare(
 
     recorded = settings_of(sources[chosen].meta)
     recorded = {key: value for key, value in recorded.items() if key not in ("hit_selection", "truth_selected_input")}
-    settings = config(recorded) if config else build(EvaluationConfig, recorded, where="recorded settings")
+    wanted_class = kind.config_class
+    settings = config(recorded, wanted_class) if config else build(wanted_class, recorded, where="recorded settings")
     return evaluate_results(
         sources[chosen],
         events=store,
@@ -188,7 +194,8 @@ def compare(
         config=settings,
         output=folder,
         baselines={name: item for name, item in sources.items() if name != chosen},
-        graphs=Reconstructor(checkpoints[chosen], accelerator=accelerator).graphs if chosen in checkpoints else None,
+        inside=inside_of(checkpoints[chosen], accelerator=accelerator) if chosen in checkpoints else None,
+        family=kind.name,
         on_event=lambda name, number: on_event(f"evaluating {chosen if name == 'results' else name}", number),
     )
 

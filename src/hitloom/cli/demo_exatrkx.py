@@ -35,7 +35,6 @@ def run_exatrkx_demo(
         When ``folder`` holds something that no demo wrote, or a step fails.
     """
     from hitloom.cli.compare_run import compare, parse_methods
-    from hitloom.report.config import EvaluationConfig
     from hitloom.report.side_by_side import side_by_side_lines
     from hitloom.training.checkpoint import shipped_weights
 
@@ -61,7 +60,7 @@ def run_exatrkx_demo(
 
     step("on the same held-out events: this chain, EggNet (shipped weights), ACTS seeding + CKF, DBSCAN on helices")
     methods = parse_methods([f"exatrkx={chain}", f"eggnet={EGGNET}", "ckf", "helix_dbscan"])
-    metrics = compare(events, methods, output=folder, main="exatrkx", config=lambda recorded: EvaluationConfig())
+    metrics = compare(events, methods, output=folder, main="exatrkx", config=lambda recorded, wanted: wanted())
     say("")
     for line in side_by_side_lines(metrics):
         say(line)

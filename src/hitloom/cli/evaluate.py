@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hitloom.cli.eval_defaults import chosen_split, recorded_settings
-from hitloom.cli.options import Set
+from hitloom.cli.options import Family, Set
 from hitloom.cli.slurm import with_slurm
 
 Results = Annotated[Path, typer.Argument(help="Folder of results written by 'hitloom infer'.")]
@@ -36,19 +36,21 @@ def eval_command(
         typer.Option("--baseline", metavar="NAME=DIR", help="Results to stand beside these, for example ckf=runs/ckf."),
     ] = None,
     checkpoint: Annotated[
-        str | None, typer.Option("--checkpoint", help="Trace the graphs of this network in the loss budget.")
+        str | None,
+        typer.Option("--checkpoint", help="Look inside this network: graphs in the loss budget, attributions, losses."),
     ] = None,
+    family: Family = None,
     scan: Annotated[bool, typer.Option("--scan/--no-scan", help="Scan eps and min_samples of DBSCAN.")] = True,
 ) -> None:
     """Evaluate results: numbers as JSON and CSV, plots, report.html."""
     from hitloom.cli.counter import Counter
+    from hitloom.cli.inside import inside_of
     from hitloom.config import apply_overrides, build, load_yaml
-    from hitloom.report.config import EvaluationConfig
     from hitloom.report.evaluate import evaluate_results
-    from hitloom.report.summary_text import summary_lines
-    from hitloom.training.reconstruct import Reconstructor
+    from hitloom.report.family import family_of_results
 
     split = chosen_split(results, split)
+    kind = family_of_results(results, events=events, split=split, family=family)
     # What the results say of their input, the evaluation reads from them itself, for the baselines too.
     recorded = recorded_settings(results, split)
     values = {key: value for key, value in recorded.items() if key not in ("hit_selection", "truth_selected_input")}
@@ -57,7 +59,7 @@ def eval_command(
     values |= {name: value for name, value in (("eps", eps), ("min_samples", min_samples)) if value is not None}
     if not scan:
         values["scan"] = False
-    settings = build(EvaluationConfig, values, where=str(config or "evaluation settings"))
+    settings = build(kind.config_class, values, where=str(config or "evaluation settings"))
     counter = Counter("events")
     folder = output if output is not None else results
     metrics = evaluate_results(
@@ -67,11 +69,12 @@ def eval_command(
         config=settings,
         output=folder,
         baselines=_baselines(baseline or []),
-        graphs=Reconstructor(checkpoint).graphs if checkpoint is not None else None,
+        inside=inside_of(checkpoint) if checkpoint is not None else None,
+        family=kind.name,
         on_event=counter,
     )
     counter.close()
-    for line in summary_lines(metrics):
+    for line in kind.summary_lines(metrics):
         typer.echo(line)
     typer.echo(f"report: {folder / 'report.html'}")
 
@@ -87,22 +90,24 @@ def display_command(
     phoenix: Annotated[
         Path | None, typer.Option("--phoenix", help="Also write the event for the Phoenix event display.")
     ] = None,
-    max_hits: Annotated[int, typer.Option("--max-hits", min=1, help="Larger events show high pt only.")] = 12_000,
+    max_hits: Annotated[
+        int | None,
+        typer.Option("--max-hits", "--max-points", min=1, help="Larger events are thinned; default by kind of event."),
+    ] = None,
+    family: Family = None,
 ) -> None:
-    """Draw an event and its tracks in 3D, as one HTML page that works offline."""
-    from hitloom.report.classify import view_of
-    from hitloom.report.event_page import display_page
+    """Draw an event and what was found in it in 3D, as one HTML page that works offline."""
+    from hitloom.report.family import family_of
     from hitloom.report.page import write_text
-    from hitloom.report.phoenix import write_phoenix
     from hitloom.report.sources import find_event
 
     found, result = find_event(results, events=events, split=chosen_split(results, split), event_id=event)
-    view = view_of(found, result)
-    path = output if output is not None else results / f"event-{view.event_id}.html"
-    write_text(path, display_page(view, max_hits=max_hits))
+    kind = family_of([found], family)
+    path = output if output is not None else results / f"event-{result.event_id}.html"
+    write_text(path, kind.display_page(found, result, max_points=max_hits))
     typer.echo(f"display: {path}")
     if phoenix is not None:
-        write_phoenix([view], phoenix)
+        kind.write_phoenix(found, result, phoenix)
         typer.echo(f"phoenix: {phoenix}")
 
 

@@ -11,3 +11,6 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, for example training.max_epochs=10."),
 ]
 Accelerator = Annotated[str, typer.Option("--accelerator", "-a", help="auto, cpu or cuda.")]
+Family = Annotated[
+    str | None, typer.Option("--family", help="tracks or tracksters; default: what the events are.", show_default=False)
+]

@@ -85,7 +85,7 @@ def evaluate_results(
     )
     if baselines and name in baselines:
         raise ConfigError(f"baseline '{name}': the results themselves have this name; mend: another name")
-    metrics["name"] = name
+    metrics["name"], metrics["family"] = name, kind.name
     metrics["headline"] = kind.headline(metrics)
     metrics["baselines"], metrics["comparisons"] = {}, {}
     evaluated = frozenset(int(event_id) for event_id in metrics["per_event"]["event_id"])
@@ -102,7 +102,7 @@ def evaluate_results(
             inside=Inside(),
             on_event=lambda number, name=other_name: on_event(name, number),  # type: ignore[misc]
         )
-        own["name"] = other_name
+        own["name"], own["family"] = other_name, kind.name
         own["headline"] = kind.headline(own)
         own["provenance"] = {"results": other.name, "meta": other.meta}
         metrics["baselines"][other_name] = own

@@ -17,7 +17,7 @@ from hitloom.config import Config
 from hitloom.errors import ConfigError, nearest
 from hitloom.event import Event
 from hitloom.report.edges import GraphsOf
-from hitloom.report.sources import Opened
+from hitloom.report.sources import Opened, open_events, open_results
 from hitloom.result import Result
 
 # Asked in this order whether the first event is theirs; the last one takes any.
@@ -109,6 +109,16 @@ class Family(ABC):
     def display_page(self, event: Event, result: Result, *, max_points: int | None) -> str:
         """Return the 3D display of an event as an HTML page; None = the family's own limit."""
 
+    def write_phoenix(self, event: Event, result: Result, path: Path) -> None:
+        """Write the event for the Phoenix event display.
+
+        Raises
+        ------
+        ConfigError
+            Where the family has no such form.
+        """
+        raise ConfigError(f"--phoenix: not for {self.name}; mend: leave it out, the HTML page shows the event in 3D")
+
 
 def family_names() -> list[str]:
     """Return the names of the families."""
@@ -149,3 +159,20 @@ def family_of(events: Iterable[Event], wanted: str | None = None) -> Family:
     first = next(iter(events), None)
     families = [get_family(name) for name in _FAMILIES]
     return next((family for family in families if first is not None and family.fits(first)), families[-1])
+
+
+def family_of_results(
+    results: str | Path, *, events: str | Path | None = None, split: str | None = None, family: str | None = None
+) -> Family:
+    """Return the family that ``family`` names, else the one of the events that a folder of results was made from.
+
+    Raises
+    ------
+    ConfigError, DataError
+        When the family is unknown, or results or events cannot be opened.
+    """
+    if family is not None:
+        return get_family(family)
+    opened = open_results(results, split=split)
+    store = open_events(events if events is not None else opened.events, where=opened.name, split=split)
+    return family_of(store.items)

@@ -82,6 +82,12 @@ class TrackFamily(Family):
 
         return display_page(view_of(event, result), max_hits=max_points or MAX_HITS)
 
+    def write_phoenix(self, event: Event, result: Result, path: Path) -> None:
+        from hitloom.report.classify import view_of
+        from hitloom.report.phoenix import write_phoenix
+
+        write_phoenix([view_of(event, result)], path)
+
 
 def _source(opened: Opened, config: EvaluationConfig) -> Source:
     stored = opened.working_point

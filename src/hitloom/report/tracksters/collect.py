@@ -21,7 +21,7 @@ from hitloom.report.pairs import pairs_of
 from hitloom.report.sources import Opened
 from hitloom.report.timing import timing_of
 from hitloom.report.tracksters.config import TracksterEvaluationConfig
-from hitloom.report.tracksters.counts import GROUPS, LinkingCounts
+from hitloom.report.tracksters.counts import GROUPS, Labels, LinkingCounts
 from hitloom.report.tracksters.dumps import TracksterTables
 from hitloom.report.tracksters.edges import ScoredEdges
 from hitloom.report.tracksters.maps import OverlapMaps
@@ -29,7 +29,6 @@ from hitloom.report.tracksters.sample import Sample
 from hitloom.report.tracksters.truths import TRUTHS, Fingerprint, every_label, truths_of
 from hitloom.report.tracksters.view import TracksterView, trackster_view
 from hitloom.report.tracksters.working_point import working_point_of
-from hitloom.result import Result
 
 DEFINITION_VERSION = "tracksters-1"
 
@@ -47,7 +46,6 @@ class _Main:
     """What only the main method is asked for."""
 
     before: LinkingCounts
-    edges: ScoredEdges
     maps: OverlapMaps
     maps_before: OverlapMaps
     sample: Sample
@@ -78,10 +76,9 @@ def collect(
         When the event to display is not among the results.
     """
     point = working_point_of(opened.meta, config.thresholds)
-    after = LinkingCounts(config)
+    after, edges = LinkingCounts(config), ScoredEdges(point, config)
     extra = _Main(
         before=LinkingCounts(config),
-        edges=ScoredEdges(point, config),
         maps=OverlapMaps(config.map_size),
         maps_before=OverlapMaps(config.map_size),
         sample=Sample(config),
@@ -99,6 +96,7 @@ def collect(
                 "mend: evaluate events of one kind"
             )
         after.add(seen, labels)
+        edges.add(event, result, joined)
         for name, value in (
             ("event_id", str(result.event_id)),
             ("num_points", event.num_points),
@@ -107,7 +105,7 @@ def collect(
         ):
             rows[name].append(value)
         if main:
-            _add_main(extra, seen, labels, result, joined)
+            _add_main(extra, seen, labels, result.event_id)
             if config.display and shown.view is None and config.display_event in (None, result.event_id):
                 shown.view = trackster_view(event, result)
             if shown.tables is not None:
@@ -118,7 +116,6 @@ def collect(
     if main and config.display and shown.view is None:
         raise ConfigError(f"{opened.name}: display_event {config.display_event} is not among the results")
     metrics: dict[str, Any] = {
-        "family": "tracksters",
         "definition_version": DEFINITION_VERSION,
         "hitloom_version": __version__,
         "num_events": len(rows["event_id"]),
@@ -126,24 +123,24 @@ def collect(
         "choices": _choices(config, truths),
         "diagnostics": [],
         **after.result(),
+        "decided_edges": edges.decisions(),
     }
-    metrics["per_event"] = rows | after.per_event()
+    metrics["per_event"] = rows | after.per_event() | {"decisions": edges.per_event()}
     metrics["timing"] = timing_of(metrics, opened.hardware)
     if main:
-        metrics |= _main_result(extra, config, events, inside or Inside())
+        metrics |= {"edges": edges.result(), **_main_result(extra, config, events, inside or Inside())}
     metrics["diagnostics"] = _diagnostics(metrics, main)
     return metrics, shown
 
 
-def _add_main(extra: _Main, seen: Mapping[str, Event], labels: Any, result: Result, joined: Any) -> None:
+def _add_main(extra: _Main, seen: Mapping[str, Event], labels: Labels, event_id: int) -> None:
     event = next(iter(seen.values()))
     alone = np.arange(event.num_points)
     extra.before.add(seen, alone)
     extra.maps.add(event, labels)
     extra.maps_before.add(event, alone)
-    extra.edges.add(event, result, joined)
     extra.sample.add(seen)
-    extra.fingerprint.add(result.event_id, event)
+    extra.fingerprint.add(event_id, event)
 
 
 def _main_result(
@@ -161,7 +158,6 @@ def _main_result(
     return {
         "data_fingerprint": extra.fingerprint.result(),
         "before": extra.before.result(),
-        "edges": extra.edges.result(),
         "maps": {"after": extra.maps.result(), "before": extra.maps_before.result()},
         **extra.sample.result(),
         "attributions": attributions,

@@ -16,7 +16,8 @@ from hitloom.metrics.summary import bootstrap_text, number, pair
 from hitloom.metrics.trackster_rates import RATE_DEFINITIONS, TRACKSTER_RATES
 from hitloom.report.tracksters.config import TracksterEvaluationConfig
 
-EDGE_F1 = "2 TP / (2 TP + FP + FN) of the candidate edges whose ends have one label, weighted by energy"
+EDGE_F1 = "2 TP / (2 TP + FP + FN) of the decisions on single candidate edges, weighted by energy"
+JOINED_F1 = "the same of the candidate edges whose ends have one label in the end, whatever joined them"
 LOST = "(dU + dO) / energy of the true groups"
 _Sums = tuple[Any, Any]
 
@@ -32,8 +33,9 @@ def differences(
     Returns
     -------
     dict
-        ``rates[truth][class][rate]``, ``overlap[truth][groups][class]`` and ``edges["f1"]``: ``first``, ``second``,
-        ``difference``, ``interval`` (68 %, None with one event) and ``fraction_above_zero``.
+        ``rates[truth][class][rate]``, ``overlap[truth][groups][class]``, ``edges["f1"]`` and ``edges["joined_f1"]``,
+        each with ``first``, ``second``, ``difference``, ``interval`` (68 %, None with one event) and
+        ``fraction_above_zero``.
     """
     where = {event_id: row for row, event_id in enumerate(first["per_event"]["event_id"])}
     shared = [(where[name], row) for row, name in enumerate(second["per_event"]["event_id"]) if name in where]
@@ -50,9 +52,12 @@ def differences(
         "overlap": {},
         "edges": {},
     }
-    sides = [_quotients(item["per_event"], row) for item, row in zip((first, second), rows, strict=True)]
-    for (place, definition, own), (_, _, other) in zip(*sides, strict=True):
-        branch = result
+    sides = [list(_quotients(item["per_event"], row)) for item, row in zip((first, second), rows, strict=True)]
+    known = [{place: parts for place, _, parts in side} for side in sides]
+    for place, definition, own in sides[0]:
+        if place not in known[1]:
+            continue
+        other, branch = known[1][place], result
         for name in place[:-1]:
             branch = branch.setdefault(name, {})
         branch[place[-1]] = _difference((own, other), weights) | {"definition": definition}
@@ -72,9 +77,13 @@ def _quotients(per_event: Mapping[str, Any], rows: Any) -> Iterator[tuple[tuple[
                 columns = {key: np.asarray(values, dtype=np.float64)[rows] for key, values in sums.items()}
                 parts = (columns["missing"] + columns["foreign"], columns["energy"])
                 yield ("overlap", truth, name, kind), LOST, parts
-    edges = {name: np.asarray(values, dtype=np.float64)[rows] for name, values in per_event["edges"].items()}
-    double = 2 * edges["true_positive"]
-    yield ("edges", "f1"), EDGE_F1, (double, double + edges["false_positive"] + edges["false_negative"])
+    for key, definition in (("decisions", EDGE_F1), ("edges", JOINED_F1)):
+        if per_event[key] is None:
+            continue
+        edges = {name: np.asarray(values, dtype=np.float64)[rows] for name, values in per_event[key].items()}
+        double = 2 * edges["true_positive"]
+        place = ("edges", "f1" if key == "decisions" else "joined_f1")
+        yield place, definition, (double, double + edges["false_positive"] + edges["false_negative"])
 
 
 def _difference(sides: tuple[_Sums, _Sums], weights: Any) -> dict[str, Any]:

@@ -34,9 +34,9 @@ def edge_plots(metrics: Mapping[str, Any]) -> list[Plot]:
     return [
         *_thresholds(edges, facts, weight),
         *_scores(edges, facts, weight),
-        _confusion(edges, facts, weight),
+        _confusion(metrics, facts, weight),
         _reliability(edges, facts, weight),
-        *_by_energy(edges, facts, weight),
+        *_by_energy(metrics, facts, weight),
     ]
 
 
@@ -97,8 +97,8 @@ def _scores(edges: Mapping[str, Any], facts: Facts, weight: Fact) -> Iterator[Pl
         )
 
 
-def _confusion(edges: Mapping[str, Any], facts: Facts, weight: Fact) -> Plot:
-    table = edges["at_working_point"]["classes"]["all"]
+def _confusion(metrics: Mapping[str, Any], facts: Facts, weight: Fact) -> Plot:
+    table = metrics["decided_edges"]["classes"]["all"]
     return Plot(
         name="edge_confusion",
         title="Confusion at the working point",
@@ -124,9 +124,9 @@ def _reliability(edges: Mapping[str, Any], facts: Facts, weight: Fact) -> Plot:
     )
 
 
-def _by_energy(edges: Mapping[str, Any], facts: Facts, weight: Fact) -> Iterator[Plot]:
-    bins = [item for item in edges["by_energy"] if item["num_edges"]]
-    tables = [item for item in edges["at_working_point"]["energy_bins"] if item["num_edges"]]
+def _by_energy(metrics: Mapping[str, Any], facts: Facts, weight: Fact) -> Iterator[Plot]:
+    bins = [item for item in metrics["edges"]["by_energy"] if item["num_edges"]]
+    tables = [item for item in metrics["decided_edges"]["energy_bins"] if item["num_edges"]]
     if not bins:
         return
     names = [bin_name(item) for item in bins]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hitloom.data.trackster_truth import edge_targets, pair_class
 from hitloom.event import Event
-from hitloom.metrics.edge_energy import PAIR_CLASSES, EdgeEnergy, energy_bin
+from hitloom.metrics.edge_energy import CONFUSION_NAMES, PAIR_CLASSES, EdgeEnergy, confusion, energy_bin
 from hitloom.metrics.edge_probability import reliability, threshold_scan, weighted_roc
 from hitloom.report.join import Joined
 from hitloom.report.tracksters.config import TracksterEvaluationConfig
@@ -38,12 +38,14 @@ class ScoredEdges:
         self._point, self._config = point, config
         self._scored = EdgeEnergy(seed=config.seed)
         self._decided = EdgeEnergy(num_resamples=config.num_resamples, seed=config.seed)
+        self._confusion: list[dict[str, float]] = []
         self.num_without_score = 0
 
     def add(self, event: Event, result: Result, joined: Joined) -> None:
         """Add the edges of one event; an event whose result holds no scores is only counted."""
         if result.edge_index is None or result.edge_score is None:
             self.num_without_score += 1
+            self._confusion.append(dict.fromkeys(CONFUSION_NAMES, 0.0))
             return
         scored = event.clone()
         scored.edge_index = torch.as_tensor(joined.rows)[result.edge_index]
@@ -53,17 +55,31 @@ class ScoredEdges:
         decision = self._point.passed(result.edge_score.float().sigmoid().numpy(), weight).astype(np.float64)
         if self._scored.add(probability=probability, target=target, weight=weight, pair_class=kind):
             self._decided.add(probability=decision, target=target, weight=weight, pair_class=kind)
+        self._confusion.append(confusion(decision > 0, target > 0, weight))
+
+    def per_event(self) -> dict[str, list[float]] | None:
+        """Return the energy-weighted confusion at the working point, one entry an event; None without any scores."""
+        if not self._scored.num_events:
+            return None
+        return {name: [row[name] for row in self._confusion] for name in CONFUSION_NAMES}
+
+    def decisions(self) -> dict[str, Any] | None:
+        """Return the tables at the working point; None where no result holds scores."""
+        if not self._scored.num_events:
+            return None
+        table = self._decided.result(0.5)
+        del table["threshold"]
+        return table
 
     def result(self) -> dict[str, Any] | None:
-        """Return everything about the scores, ready for JSON; None where no result holds any."""
+        """Return everything about the scores but the tables of :meth:`decisions`; None where no result holds any."""
         if not self._scored.num_events:
             return None
         edges = self._scored.pooled()
         score, target, weight = (edges[name] for name in ("probability", "target", "weight"))
         scan = threshold_scan(probability=score, target=target, weight=weight, step=self._config.scan_step)
         plain = threshold_scan(probability=score, target=target, step=self._config.scan_step)
-        table = self._decided.result(0.5)
-        del table["threshold"]
+        table = self.decisions() or {}
         return {
             "working_point": {
                 "cuts": [list(pair) for pair in self._point.cuts],
@@ -71,7 +87,6 @@ class ScoredEdges:
                 "source": self._point.source,
             },
             "num_events_without_scores": self.num_without_score,
-            "at_working_point": table,
             "scan": {
                 "best": {"threshold": scan.threshold, "f1": scan.f1},
                 "weighted": scan.curves,

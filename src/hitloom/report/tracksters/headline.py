@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hitloom.report.tracksters.compare import EDGE_F1, LOST
+from hitloom.report.tracksters.compare import EDGE_F1, JOINED_F1, LOST
 
 RATES = ("efficiency", "purity", "split", "merge", "fake", "duplicate")
 OVERLAP_GROUPS = "objects"
@@ -13,7 +13,7 @@ OVERLAP_GROUPS = "objects"
 
 
 def headline_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the headline block: official rates and lost energy of signal, and F1 of the joined edges."""
+    """Return the headline block: official rates and lost energy of signal, and F1 of the edges."""
     truth = metrics["truth"]
     return {
         "sample": {"num_events": metrics["num_events"], "num_tracksters": sum(metrics["per_event"]["num_points"])},
@@ -23,6 +23,7 @@ def headline_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
         "rates": dict(rates_of(metrics, "signal")),
         "lost_energy": lost_energy(metrics, "signal"),
         "edge_f1": edge_f1(metrics),
+        "joined_edge_f1": edge_f1(metrics, "joined_edges"),
     }
 
 
@@ -51,12 +52,14 @@ def lost_energy(metrics: Mapping[str, Any], kind: str, truth: str | None = None)
     }
 
 
-def edge_f1(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the energy-weighted F1 of the candidate edges inside candidates."""
-    found = metrics["joined_edges"]
+def edge_f1(metrics: Mapping[str, Any], which: str = "decided_edges") -> dict[str, Any] | None:
+    """Return the energy-weighted F1 of the decisions on edges, or of the ``joined_edges``; None without scores."""
+    found = metrics[which]
+    if found is None:
+        return None
     return {
         "value": found["classes"]["all"]["weighted"]["f1"],
         "interval": found["f1_interval"],
         "interval_kind": found["f1_interval_kind"],
-        "definition": EDGE_F1,
+        "definition": EDGE_F1 if which == "decided_edges" else JOINED_F1,
     }

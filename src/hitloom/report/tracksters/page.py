@@ -8,19 +8,21 @@ from typing import Any
 from hitloom._version import __version__
 from hitloom.config import dump_yaml
 from hitloom.metrics.edge_energy import CONFUSION_NAMES
-from hitloom.report.numbers import UNDEFINED, percent, percent_range, seconds
+from hitloom.report.numbers import UNDEFINED, percent, seconds
 from hitloom.report.page import POLICY, plotly_script, raw, render, template_text
 from hitloom.report.report_page import Drawn, picture
 from hitloom.report.report_tables import Row, cell, timing_rows
+from hitloom.report.tracksters.compare import EDGE_F1
 from hitloom.report.tracksters.config import TracksterEvaluationConfig
 from hitloom.report.tracksters.display import trackster_panel
-from hitloom.report.tracksters.headline import edge_f1, lost_energy
+from hitloom.report.tracksters.headline import lost_energy
 from hitloom.report.tracksters.tables import (
     EDGE_RATES,
     RATIOS,
     dataset_rows,
     edge_rows,
     energy_rows,
+    f1_cell,
     graph_rows,
     overlap_rows,
     rate_tables,
@@ -172,8 +174,8 @@ def _tiles(metrics: Mapping[str, Any]) -> list[Row]:
                 "versus": others,
             }
         )
-    lost, f1 = lost_energy(metrics, "signal"), edge_f1(metrics)
-    f1_interval = f"68 % interval {percent_range(f1['interval'])} (bootstrap over events)" if f1["interval"] else ""
+    lost, f1 = lost_energy(metrics, "signal"), f1_cell(metrics)
+    f1_interval = f"68 % interval {f1['interval']} (bootstrap over events)" if f1["interval"] else ""
     tiles.append(
         {
             "label": "Lost energy, dU + dO",
@@ -189,10 +191,10 @@ def _tiles(metrics: Mapping[str, Any]) -> list[Row]:
     tiles.append(
         {
             "label": "F1 of edges",
-            "value": percent(f1["value"]),
+            "value": f1["value"],
             "interval": f1_interval,
-            "what": f1["definition"],
-            "versus": [f"{name}: {percent(edge_f1(item)['value'])}" for name, item in list(methods.items())[1:]],
+            "what": EDGE_F1,
+            "versus": [f"{name}: {f1_cell(item)['value']}" for name, item in list(methods.items())[1:]],
         }
     )
     timing = metrics["timing"]
@@ -221,7 +223,7 @@ def _edge_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     if metrics["edges"] is not None:
         point = metrics["edges"]["working_point"]
         text = f"The decision on each edge alone: {point['text']} ({point['source']})."
-        found.insert(0, ("Scores at the working point", text, metrics["edges"]["at_working_point"]))
+        found.insert(0, ("Scores at the working point", text, metrics["decided_edges"]))
     return [
         {"title": title, "text": text, "rows": [*edge_rows(table), *energy_rows(table)]} for title, text, table in found
     ]

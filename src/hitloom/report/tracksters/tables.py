@@ -8,6 +8,7 @@ from typing import Any
 from hitloom.metrics.edge_energy import CONFUSION_NAMES, PAIR_CLASSES
 from hitloom.report.numbers import UNDEFINED, count, percent, percent_range, seconds
 from hitloom.report.report_tables import Row, cell, names_of
+from hitloom.report.tracksters.compare import EDGE_F1, JOINED_F1
 from hitloom.report.tracksters.headline import RATES, edge_f1, groups_of, lost_energy
 
 BEFORE = "before linking"
@@ -33,6 +34,7 @@ def with_before(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Return this result, the state before linking, and every baseline but the one that is that state."""
     first, *others = members(metrics).items()
     before = {BEFORE: metrics["before"] | {"truth": metrics["truth"], "timing": None, "baselines": {}}}
+    before[BEFORE]["decided_edges"] = metrics["before"]["joined_edges"]  # nothing is decided, nothing is joined
     return {first[0]: first[1], **before, **{name: item for name, item in others if name != "merge_none"}}
 
 
@@ -56,16 +58,17 @@ def side_by_side(metrics: Mapping[str, Any]) -> dict[str, Any]:
         ("dU", f"missing energy of signal / energy of the true groups ({place})"),
         ("dO", "foreign energy in the candidate that holds most of a true group / energy of the true groups"),
         ("dU + dO", lost["definition"]),
-        ("edge F1", edge_f1(metrics)["definition"]),
+        ("edge F1", EDGE_F1),
+        ("joined F1", JOINED_F1),
     ]
     rows: list[Row] = []
     for name, item in members(metrics).items():
         compared = metrics["comparisons"].get(name)
         entries = item["rates"].get(metrics["truth"], {}).get("signal", {})
-        energy, f1 = lost_energy(item, "signal", metrics["truth"]), edge_f1(item)
+        energy = lost_energy(item, "signal", metrics["truth"])
         cells = [cell(entries.get(rate)) for rate in rates]
         cells += [_plain(energy[key]) for key in ("missing", "foreign", "value")]
-        cells.append(_plain(f1["value"]) | {"interval": percent_range(f1["interval"]) if f1["interval"] else ""})
+        cells += [f1_cell(item), f1_cell(item, "joined_edges")]
         timing = item.get("timing")
         rows.append(
             {
@@ -82,12 +85,21 @@ def _plain(value: float | None) -> Row:
     return {"value": percent(value), "interval": "", "counts": "", "kind": ""}
 
 
+def f1_cell(metrics: Mapping[str, Any], which: str = "decided_edges") -> Row:
+    """Return the F1 of edges with its interval as text."""
+    found = edge_f1(metrics, which)
+    if found is None:
+        return _plain(None)
+    return _plain(found["value"]) | {"interval": percent_range(found["interval"]) if found["interval"] else ""}
+
+
 def _differences(metrics: Mapping[str, Any], compared: Mapping[str, Any], rates: Sequence[str]) -> list[str]:
     truth = metrics["truth"]
     own = compared["rates"].get(truth, {}).get("signal", {})
     texts = [difference(own.get(rate)) for rate in rates]
     lost = compared["overlap"][truth][groups_of(metrics)]["signal"]
-    return [*texts, "", "", difference(lost), difference(compared["edges"]["f1"])]
+    edges = compared["edges"]
+    return [*texts, "", "", difference(lost), difference(edges.get("f1")), difference(edges.get("joined_f1"))]
 
 
 def difference(entry: Mapping[str, Any] | None) -> str:

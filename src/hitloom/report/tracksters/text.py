@@ -7,8 +7,17 @@ from typing import Any
 
 from hitloom.metrics.edge_energy import CONFUSION_NAMES
 from hitloom.report.numbers import percent, seconds
-from hitloom.report.tracksters.headline import edge_f1, lost_energy, rates_of
-from hitloom.report.tracksters.tables import EDGE_RATES, RATIOS, edge_rows, energy_rows, side_by_side, with_before
+from hitloom.report.tracksters.compare import EDGE_F1, JOINED_F1
+from hitloom.report.tracksters.headline import lost_energy, rates_of
+from hitloom.report.tracksters.tables import (
+    EDGE_RATES,
+    RATIOS,
+    edge_rows,
+    energy_rows,
+    f1_cell,
+    side_by_side,
+    with_before,
+)
 
 
 def summary_lines(metrics: Mapping[str, Any]) -> list[str]:
@@ -30,8 +39,12 @@ def summary_lines(metrics: Mapping[str, Any]) -> list[str]:
         found = lost_energy(item, "signal", metrics["truth"])
         parts = f"dU {percent(found['missing'])}, dO {percent(found['foreign'])}"
         lines.append(f"      {name}: {percent(found['value'])}  ({parts})")
-    lines += ["", "  F1 of edges", f"      {edge_f1(metrics)['definition']}"]
-    lines += [f"      {name}: {percent(edge_f1(item)['value'])}" for name, item in methods.items()]
+    for title, which, definition in (
+        ("F1 of edges", "decided_edges", EDGE_F1),
+        ("F1 of joined edges", "joined_edges", JOINED_F1),
+    ):
+        lines += ["", f"  {title}", f"      {definition}"]
+        lines += [f"      {name}: {f1_cell(item, which)['value']}" for name, item in methods.items()]
     lines += _scores(metrics)
     for truth, kinds in metrics["candidate_graph"]["recall"].items():
         lines += ["", f"candidate graph, {truth}: {percent(kinds['all']['recall'], 1000)} of the energy can be linked"]
@@ -59,7 +72,7 @@ def _scores(metrics: Mapping[str, Any]) -> list[str]:
     return [
         "",
         f"scores of edges at the working point, {point['text']} ({point['source']}):",
-        *edge_lines(edges["at_working_point"]),
+        *edge_lines(metrics["decided_edges"]),
         f"best single threshold: {best['threshold']:g} with F1 {percent(best['f1'])}; area under the ROC "
         + ("undefined" if area is None else f"{area:.4f}")
         + " (energy-weighted)",

@@ -122,7 +122,7 @@ def _edge_text(metrics: Mapping[str, Any]) -> Iterator[str]:
     if metrics["edges"] is not None:
         point = metrics["edges"]["working_point"]
         yield f"Scores at the working point: {point['text']} ({point['source']})"
-        yield from ("", *edge_lines(metrics["edges"]["at_working_point"]))
-        yield from ("", *confusion_lines(metrics["edges"]["at_working_point"]), "")
+        yield from ("", *edge_lines(metrics["decided_edges"]))
+        yield from ("", *confusion_lines(metrics["decided_edges"]), "")
     yield f"Joined edges: {metrics['choices']['edges']['joined']}"
     yield from ("", *edge_lines(metrics["joined_edges"]), "", *confusion_lines(metrics["joined_edges"]))
