@@ -96,10 +96,15 @@ def _edges(endcap, depth, box, member, start, count, edges):
             continue
         first = NUM_ETA_BINS if endcap[i] > 0 else 0
         begin = count[i]
+        left = box[2, i] % NUM_PHI_BINS
+        right = left + box[3, i] - box[2, i]
         for eta in range(box[0, i], box[1, i] + 1):
-            for turn in range(box[2, i], box[3, i] + 1):
-                tile = (first + eta) * NUM_PHI_BINS + turn % NUM_PHI_BINS
-                for place in range(start[tile], start[tile + 1]):
+            row = (first + eta) * NUM_PHI_BINS
+            # Bins side by side hold one run of members; a box across phi = +-pi touches two runs.
+            for part in range(1 + (right >= NUM_PHI_BINS)):
+                begin_tile = row if part else row + left
+                end_tile = row + right - NUM_PHI_BINS if part else row + min(right, NUM_PHI_BINS - 1)
+                for place in range(start[begin_tile], start[end_tile + 1]):
                     j = member[place]
                     if depth[j] > depth[i]:
                         if fill:
@@ -107,4 +112,19 @@ def _edges(endcap, depth, box, member, start, count, edges):
                             edges[1, count[i]] = j
                         count[i] += 1
         if fill:
-            edges[1, begin : count[i]].sort()
+            _sort(edges[1, begin : count[i]])
+
+
+@njit(cache=True, nogil=True)
+def _sort(values):
+    """Sort in place; a few values at a time, for which insertion is fastest."""
+    if values.shape[0] > 64:
+        values.sort()
+        return
+    for place in range(1, values.shape[0]):
+        value = values[place]
+        left = place - 1
+        while left >= 0 and values[left] > value:
+            values[left + 1] = values[left]
+            left -= 1
+        values[left + 1] = value
