@@ -2,7 +2,7 @@
 """Compiled parts of CLUE: cells of a grid, densities, nearest higher points, labels along the links.
 
 Points are held cell by cell, coordinates first (D, N), so that one row of neighbouring cells is one stretch of memory.
-Distances are compared by their measure: the square (euclidean), else the distance itself.
+Distances are compared by their squares.
 
 N points, D dimensions, C cells.
 """
@@ -15,9 +15,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-EUCLIDEAN, CHEBYSHEV, MANHATTAN = 0, 1, 2
 FLAT, EXPONENTIAL, GAUSS = 0, 1, 2
 _GRID_DIMS = 3
+_STRETCHES = 4096  # rows of cells in one window; a larger window is the whole
 
 
 class Grid(NamedTuple):
@@ -95,8 +95,11 @@ def _window(grid, i, radius, first, last):
 
 
 @njit(cache=True, nogil=True)
-def _measure(grid, i, begin, end, metric, out):
-    """Set ``out`` to the measures of the distances from point ``i`` to the points ``begin:end``."""
+def _squares(grid, i, begin, end, box, out):
+    """Set ``out`` to the squared distances from point ``i`` to the points ``begin:end``.
+
+    Points farther than ``box`` along any coordinate are infinitely far.
+    """
     coords = grid.coords
     num = end - begin
     for j in range(num):
@@ -104,27 +107,15 @@ def _measure(grid, i, begin, end, metric, out):
     for d in range(coords.shape[0]):
         centre = coords[d, i]
         period = grid.period[d]
-        if metric == EUCLIDEAN:
-            for j in range(num):
-                gap = abs(coords[d, begin + j] - centre)
-                gap = min(gap, abs(period - gap))
-                out[j] += gap * gap
-        elif metric == CHEBYSHEV:
-            for j in range(num):
-                gap = abs(coords[d, begin + j] - centre)
-                out[j] = max(out[j], min(gap, abs(period - gap)))
-        else:
-            for j in range(num):
-                gap = abs(coords[d, begin + j] - centre)
-                out[j] += min(gap, abs(period - gap))
+        for j in range(num):
+            gap = abs(coords[d, begin + j] - centre)
+            gap = min(gap, abs(period - gap))
+            out[j] += gap * gap if gap <= box else np.inf
 
 
 @njit(cache=True, nogil=True)
 def _stretches(grid, i, radius, first, last, begins, ends):
-    """List the stretches of points within a window; return how many, and whether the window holds every point.
-
-    The count is negative when the lists are too short: then the whole is one stretch.
-    """
+    """List the stretches of points within a window; return how many, and whether they hold every point."""
     everything = _window(grid, i, radius, first, last)
     n0, n1, n2 = grid.shape
     if everything or (last[0] - first[0] + 1) * (last[1] - first[1] + 1) * 2 > begins.shape[0]:
@@ -155,27 +146,26 @@ def _stretches(grid, i, radius, first, last, begins, ends):
 
 
 @njit(cache=True, nogil=True)
-def _value(kernel, measure, metric):
-    """Return the kernel at a distance given by its measure; ``kernel`` = (kind, height, rate or mean, width)."""
+def _value(kernel, square):
+    """Return the kernel at a squared distance; ``kernel`` = (kind, height, rate or mean, width)."""
     kind = kernel[0]
     if kind == FLAT:
         return kernel[1]
-    distance = np.sqrt(measure) if metric == EUCLIDEAN else measure
     if kind == EXPONENTIAL:
-        return kernel[1] * np.exp(-kernel[2] * distance)
-    return kernel[1] * np.exp(-0.5 * ((distance - kernel[2]) / kernel[3]) ** 2)
+        return kernel[1] * np.exp(-kernel[2] * np.sqrt(square))
+    return kernel[1] * np.exp(-0.5 * ((np.sqrt(square) - kernel[2]) / kernel[3]) ** 2)
 
 
 @njit(cache=True, nogil=True)
-def densities(begin, end, grid, weight, kernel, limit, radius, metric, scale, bits, coarse, fine):
+def densities(begin, end, grid, weight, kernel, limit, radius, box, scale, bits, coarse, fine):
     """Set the densities of the points ``begin:end`` in fixed point.
 
     ``coarse`` counts units of 1 / scale, ``fine`` the 2^bits-th parts of one. Integers add up to the same whatever the
     order, so a density depends neither on cells nor on the order of points.
     """
     first, last = np.zeros(3, np.int64), np.zeros(3, np.int64)
-    begins, ends = np.empty(4096, np.int64), np.empty(4096, np.int64)
-    measure = np.empty(grid.coords.shape[1])
+    begins, ends = np.empty(_STRETCHES, np.int64), np.empty(_STRETCHES, np.int64)
+    square = np.empty(grid.coords.shape[1])
     split = 2.0**bits
     for i in range(begin, end):
         count, _ = _stretches(grid, i, radius, first, last, begins, ends)
@@ -183,10 +173,10 @@ def densities(begin, end, grid, weight, kernel, limit, radius, metric, scale, bi
         rest = np.int64(0)
         for s in range(count):
             a, b = begins[s], ends[s]
-            _measure(grid, i, a, b, metric, measure)
+            _squares(grid, i, a, b, box, square)
             for j in range(b - a):
-                if measure[j] <= limit:
-                    value = 1.0 if a + j == i else _value(kernel, measure[j], metric)
+                if square[j] <= limit:
+                    value = 1.0 if a + j == i else _value(kernel, square[j])
                     value *= weight[a + j] * scale
                     part = np.int64(value)
                     whole += part
@@ -196,31 +186,31 @@ def densities(begin, end, grid, weight, kernel, limit, radius, metric, scale, bi
 
 
 @njit(cache=True, nogil=True)
-def nearest_higher(begin, end, grid, rank, limit, reach, radius, metric, lowest, nearest, found):
-    """Set the row of the nearest point of higher ``rank`` (-1 = none within ``limit``) and the measure ``found``.
+def nearest_higher(begin, end, grid, rank, limit, reach, start, box, lowest, nearest, found):
+    """Set the row of the nearest point of higher ``rank`` (-1 = none within ``limit``) and the square ``found``.
 
-    Only points with a rank of at least ``lowest`` count as higher; of equally near ones the highest does.
+    The window grows from ``start`` until nothing outside of it can be nearer. Only points with a rank of at least
+    ``lowest`` count as higher; of equally near ones the highest does.
     """
     first, last = np.zeros(3, np.int64), np.zeros(3, np.int64)
-    begins, ends = np.empty(4096, np.int64), np.empty(4096, np.int64)
-    measure = np.empty(grid.coords.shape[1])
+    begins, ends = np.empty(_STRETCHES, np.int64), np.empty(_STRETCHES, np.int64)
+    square = np.empty(grid.coords.shape[1])
     for i in range(begin, end):
         own = max(rank[i], lowest - 1)
-        window = min(radius, reach)
+        window = min(start, reach)
         while True:
             count, everything = _stretches(grid, i, window, first, last, begins, ends)
             best = limit
             choice = -1
             for s in range(count):
                 a, b = begins[s], ends[s]
-                _measure(grid, i, a, b, metric, measure)
+                _squares(grid, i, a, b, box, square)
                 for j in range(b - a):
-                    if measure[j] <= best and rank[a + j] > own:
-                        if measure[j] < best or choice < 0 or rank[a + j] > rank[choice]:
+                    if square[j] <= best and rank[a + j] > own:
+                        if square[j] < best or choice < 0 or rank[a + j] > rank[choice]:
                             choice = a + j
-                        best = measure[j]
-            inside = window * window if metric == EUCLIDEAN else window
-            if everything or window >= reach or (choice >= 0 and best <= inside):
+                        best = square[j]
+            if everything or window >= reach or (choice >= 0 and best <= window * window):
                 break
             window = min(2.0 * window, reach)
         nearest[i] = choice

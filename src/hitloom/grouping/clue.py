@@ -21,7 +21,7 @@ from hitloom.grouping import _clue
 from hitloom.ops._threads import run_blocks
 
 Variant = Literal["original", "reset"]
-Metric = Literal["euclidean", "chebyshev", "manhattan"]
+Metric = Literal["euclidean", "box"]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -126,8 +126,9 @@ def clue(
         original: a seed has its nearest higher point beyond ``seeding_distance``, an outlier beyond
         ``outlier_distance``. reset (CLUEstering 2): a nearest higher point beyond ``seeding_distance`` is dropped;
         points with none are seeds or outliers by their density; higher points must have a density above 0.
-    metric : {'euclidean', 'chebyshev', 'manhattan'}
-        Distance between points.
+    metric : {'euclidean', 'box'}
+        What "within" and "beyond" a distance mean. box (CLUEstering 2): within it, or beyond it, along every
+        coordinate; the nearest is the nearest in the Euclidean distance all the same.
     cell_size : float, optional
         Width of a search cell; changes speed alone.
 
@@ -173,24 +174,26 @@ def clue(
         return ClueResult(labels=none, is_seed=none.astype(bool), density=empty, delta=empty, nearest_higher=none)
     period = _checked_periods(periods, dim)
     x = _folded(x, period)
-    grid = _clue.make_grid(x, period, cell_size if cell_size is not None else density_radius / 2)
-    code = get_args(Metric).index(metric)
-    density, rank = _densities(grid, w, kernel, radius=density_radius, code=code)
+    grid = _clue.make_grid(x, period, float(cell_size if cell_size is not None else density_radius / 2))
+    box = metric == "box"
+    density, rank = _densities(grid, w, kernel, radius=float(density_radius), box=box)
     lowest = int((density <= 0).sum()) if variant == "reset" else 0
-    reach = outlier_distance if variant == "original" else min(outlier_distance, seeding_distance)
-    higher, delta = _nearest_higher(grid, rank, reach=float(reach), start=density_radius / 2, code=code, lowest=lowest)
-    if variant == "original":
-        is_seed = (delta > seeding_distance) & (density >= threshold)
-        is_outlier = (delta > outlier_distance) & (density < threshold)
-    else:
-        is_seed = (higher < 0) & (density >= threshold)
-        is_outlier = (higher < 0) & (density < threshold)
+    higher, delta = _nearest_higher(
+        grid, rank, reach=float(outlier_distance), start=density_radius / 2, box=box, lowest=lowest
+    )
+    far = higher < 0
+    beyond = far | (_smallest_gap(x, higher, period) > seeding_distance if box else delta > seeding_distance)
+    if variant == "reset":
+        higher, delta = np.where(beyond, -1, higher), np.where(beyond, np.inf, delta)
+        far = beyond
+    is_seed = beyond & (density >= threshold)
+    is_outlier = far & (density < threshold)
     descending = np.argsort(rank)[::-1]
     labels = _clue.follow(descending, higher, is_seed, is_outlier)
     return ClueResult(labels=labels, is_seed=is_seed, density=density, delta=delta, nearest_higher=higher)
 
 
-def _densities(grid: _clue.Grid, weights: Floats, kernel: Kernel, *, radius: float, code: int) -> tuple[Floats, Ints]:
+def _densities(grid: _clue.Grid, weights: Floats, kernel: Kernel, *, radius: float, box: bool) -> tuple[Floats, Ints]:
     """Return densities (N,) and ranks (N,) of the input's rows, 0 = the lowest."""
     num = len(weights)
     numbers = _kernel_numbers(kernel)
@@ -198,11 +201,11 @@ def _densities(grid: _clue.Grid, weights: Floats, kernel: Kernel, *, radius: flo
     scale = 2.0 ** (61 - int(np.frexp(total)[1])) if total > 0 else 1.0
     bits = 61 - num.bit_length()
     coarse, fine = np.empty(num, np.int64), np.empty(num, np.int64)
-    limit = radius * radius if code == _clue.EUCLIDEAN else radius
+    limit, width = _limits(radius, box)
     sorted_weights = weights[grid.order]
 
     def run(begin: int, end: int) -> None:
-        _clue.densities(begin, end, grid, sorted_weights, numbers, limit, radius, code, scale, bits, coarse, fine)
+        _clue.densities(begin, end, grid, sorted_weights, numbers, limit, radius, width, scale, bits, coarse, fine)
 
     run_blocks(run, num, grain=_GRAIN)
     back = np.empty(num, np.int64)
@@ -214,22 +217,33 @@ def _densities(grid: _clue.Grid, weights: Floats, kernel: Kernel, *, radius: flo
 
 
 def _nearest_higher(
-    grid: _clue.Grid, rank: Ints, *, reach: float, start: float, code: int, lowest: int
+    grid: _clue.Grid, rank: Ints, *, reach: float, start: float, box: bool, lowest: int
 ) -> tuple[Ints, Floats]:
     """Return row (N,) of the nearest higher point within ``reach``, -1 = none, and its distance (N,)."""
     num = len(rank)
     row, found = np.empty(num, np.int64), np.empty(num)
-    limit = reach * reach if code == _clue.EUCLIDEAN else reach
+    limit, width = _limits(reach, box)
     sorted_rank = rank[grid.order]
 
     def run(begin: int, end: int) -> None:
-        _clue.nearest_higher(begin, end, grid, sorted_rank, limit, reach, start, code, lowest, row, found)
+        _clue.nearest_higher(begin, end, grid, sorted_rank, limit, reach, start, width, lowest, row, found)
 
     run_blocks(run, num, grain=_GRAIN)
     higher, delta = np.empty(num, np.int64), np.empty(num)
     higher[grid.order] = np.where(row >= 0, grid.order[row], -1)
-    delta[grid.order] = np.sqrt(found) if code == _clue.EUCLIDEAN else found
+    delta[grid.order] = np.sqrt(found)
     return higher, delta
+
+
+def _limits(distance: float, box: bool) -> tuple[float, float]:
+    """Return the largest squared distance and the largest difference of a coordinate that are within ``distance``."""
+    return (np.finfo(np.float64).max, distance) if box else (distance * distance, np.inf)
+
+
+def _smallest_gap(points: Floats, other: Ints, period: Floats) -> Floats:
+    """Return the smallest difference (N,) of any coordinate to the points of rows ``other``."""
+    gap = np.abs(points - points[other])
+    return np.minimum(gap, np.abs(period - gap)).min(1)
 
 
 def _kernel_numbers(kernel: Kernel) -> tuple[int, float, float, float]:
