@@ -194,7 +194,7 @@ def compatible(mine: Floats, others: Floats, good: Bools, energy: float, config:
 def _closest(mine: Floats, others: Floats) -> tuple[Floats, Floats]:
     """Return squared distance across (R,) and distance in z (R,) of the two points that are nearest in z."""
     gaps = np.abs(mine[None, :, None, 2] - others[:, None, :, 2])
-    best = gaps.reshape(len(others), -1).argmin(1)
+    best = gaps.reshape(len(others), gaps.shape[1] * gaps.shape[2]).argmin(1)
     one, other = np.divmod(best, others.shape[1])
     rows = np.arange(len(others))
     return projective_square(mine[one], others[rows, other]), gaps[rows, one, other]
