@@ -13,6 +13,7 @@ from hitloom.data.layer_clusters import LayerClusters, Tracksters
 from hitloom.data.trackster_event import PART_FEATURES, trackster_event
 from hitloom.data.trackster_features import edge_features
 from hitloom.data.trackster_graph import candidate_graph
+from hitloom.data.trackster_quantities import PcaCleaning
 from hitloom.errors import ConfigError, DataError
 from trackster_toy import toy_trackster_event, trackster_tables
 
@@ -83,6 +84,21 @@ def test_geometry_gives_the_layers():
     default = trackster_event(clusters, tracksters, truth, event_id=0, source="toy")
     named = trackster_event(clusters, tracksters, truth, event_id=0, source="toy", geometry=get_geometry("hgcal-v17"))
     torch.testing.assert_close(default.x, named.x)
+
+
+def test_options_that_change_features_are_recorded():
+    clusters, tracksters, truth = trackster_tables(0)
+    plain = trackster_event(clusters, tracksters, truth, event_id=0, source="toy", provenance={"seed": 1})
+    assert plain.provenance_dict() == {"seed": 1, "truth": "SC"}
+    other = trackster_event(
+        clusters, tracksters, truth, event_id=0, source="toy", cms_compatible=True, cleaning=PcaCleaning()
+    )
+    assert other.provenance_dict() == {
+        "truth": "SC",
+        "cms_compatible": True,
+        "pca_cleaning": {"layers_before": 10, "layers_after": 10},
+    }
+    assert not torch.allclose(plain.columns(["EV2"]), other.columns(["EV2"]))
 
 
 def test_nothing_depends_on_the_order_of_layer_clusters():

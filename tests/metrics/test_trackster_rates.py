@@ -6,9 +6,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from hitloom.data.layer_clusters import Tracksters
 from hitloom.data.trackster_event import trackster_event
+from hitloom.data.trackster_merge import merge_tracksters
 from hitloom.data.trackster_truth import as_calo_particles
 from hitloom.errors import DataError
 from hitloom.metrics.associations import event_associations, merge_memberships
@@ -125,6 +127,14 @@ def test_labels_equal_the_merged_event():
     for name, values in before.tracksters.items():
         np.testing.assert_allclose(values, after.tracksters[name], rtol=1e-5, err_msg=name)
     np.testing.assert_allclose(after.tracksters["eta"], again.columns(["barycenter_eta"])[:, 0].numpy(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("truth", ["SC", "CP"])
+def test_labels_equal_the_event_that_merging_makes(truth):
+    event = toy_trackster_event(6, num_pileup=6, shared=0.3, truth=truth)
+    labels = torch.arange(event.num_points) // 4
+    merged = merge_tracksters(event, labels)
+    assert TracksterRates().add(event, labels) == TracksterRates().add(merged)
 
 
 def test_trackster_of_nothing_true_is_fake_and_of_no_class():

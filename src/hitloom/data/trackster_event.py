@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
@@ -110,7 +111,7 @@ def trackster_event(
         member_fraction=_floats(tracksters.member_fraction),
         event_id=event_id,
         source=source,
-        provenance=json.dumps({**(provenance or {}), "truth": "SC"}),
+        provenance=_provenance(provenance, cms_compatible, cleaning),
         **_parts(clusters),
     )
     if truth is not None:
@@ -120,6 +121,16 @@ def trackster_event(
         if truth_type == "CP":
             event = as_calo_particles(event)
     return event.validate()
+
+
+def _provenance(given: Mapping[str, Any] | None, cms_compatible: bool, cleaning: PcaCleaning | None) -> str:
+    """Return the stored text: what was given, the truth type, and options that change what features mean."""
+    options: dict[str, Any] = {"truth": "SC"}
+    if cms_compatible:
+        options["cms_compatible"] = True
+    if cleaning is not None:
+        options["pca_cleaning"] = asdict(cleaning)
+    return json.dumps({**(given or {}), **options})
 
 
 def _parts(clusters: LayerClusters) -> dict[str, Any]:
