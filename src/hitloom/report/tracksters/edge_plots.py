@@ -28,7 +28,7 @@ def edge_plots(metrics: Mapping[str, Any]) -> list[Plot]:
     facts = (
         ("true", metrics["choices"]["edges"]["true"]),
         ("working point", f"{edges['working_point']['text']} ({edges['working_point']['source']})"),
-        ("sample", f"{edges['at_working_point']['num_edges']:,} candidate edges, truth {metrics['truth']}"),
+        ("sample", f"{metrics['decided_edges']['num_edges']:,} candidate edges, truth {metrics['truth']}"),
     )
     weight = ("weight", metrics["choices"]["edges"]["weight"])
     return [
