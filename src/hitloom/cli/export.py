@@ -12,6 +12,9 @@ from hitloom.cli.options import Set
 if TYPE_CHECKING:
     from hitloom.systems.base import System
 
+NUM_CHECKED = 100
+"""Events on which the C++ program is compared."""
+
 
 def export(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a run folder (its best), or shipped weights.")],
@@ -25,6 +28,10 @@ def export(
     edge_attr: Annotated[
         bool, typer.Option("--edge-attr", help="With --acts: six features of edges are an input.")
     ] = False,
+    check_cpp: Annotated[
+        Path | None,
+        typer.Option("--check-cpp", help="Build the C++ program beside the file; compare it on events of this store."),
+    ] = None,
     set_: Set = None,
 ) -> None:
     """Write a trained system as a file that runs without hitloom, checked against the system it came from.
@@ -39,6 +46,8 @@ def export(
 
     if edge_attr and not acts:
         raise ConfigError("--edge-attr: belongs to the form of ACTS; mend: --acts --edge-attr")
+    if check_cpp is not None and to != "torchscript":
+        raise ConfigError(f"--check-cpp: the C++ program runs torchscript, not {to}; mend: --to torchscript")
     name = Path(checkpoint).resolve().stem if Path(checkpoint).exists() else checkpoint
     if to == "safetensors":
         if stage is not None or acts:
@@ -64,6 +73,8 @@ def export(
     report = write(part, path, to=to, tolerance=tolerance, signature=signature)
     _say("", report)
     typer.echo(f"{path}: {report['bytes']} bytes")
+    if check_cpp is not None:
+        _check_cpp(path, part, check_cpp)
 
 
 def _load(checkpoint: str, stage: str | None, overrides: list[str]) -> System:
@@ -100,6 +111,27 @@ def _write_weights(checkpoint: str, path: Path, overrides: list[str]) -> None:
     loaded = with_overrides(load_checkpoint(find_checkpoint(checkpoint)), overrides)
     export_weights(loaded, path)
     typer.echo(f"{path}: {sum(tensor.numel() for tensor in loaded.weights.values())} numbers")
+
+
+def _check_cpp(path: Path, system: System, store: Path) -> None:
+    from itertools import islice
+
+    from hitloom.data.store import EventStore
+    from hitloom.errors import ConfigError
+    from hitloom.export import cpp_program
+    from hitloom.systems.linking import Linking
+
+    if not isinstance(system, Linking):
+        raise ConfigError(
+            f"--check-cpp: the C++ program links tracksters, '{system.name}' does not; mend: leave it out"
+        )
+    events = islice(EventStore(store), NUM_CHECKED)
+    program = cpp_program.build(path.parent / cpp_program.PROGRAM)
+    found = cpp_program.check_partitions(program, path, system, events)
+    typer.echo(
+        f"{program}: the same partition as the system on {found['num_events']} events "
+        f"({found['num_points']} points, {found['num_edges']} edges)"
+    )
 
 
 def _say(stage: str, report: dict[str, Any]) -> None:

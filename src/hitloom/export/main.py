@@ -14,6 +14,7 @@ import torch
 
 from hitloom._version import __version__
 from hitloom.errors import ConfigError, HitloomError, nearest
+from hitloom.export.contract import contract_path, write_contract
 from hitloom.export.parity import ParityError, compare, first_line
 from hitloom.systems.base import ExportSignature, System
 
@@ -39,7 +40,8 @@ def export(
     """Write a system's network to a file that runs without hitloom.
 
     The file is run again on inputs of sizes that were never traced and compared with the system. Only a file that
-    passes is put in place, with ``<file>.report.json`` beside it.
+    passes is put in place, with ``<file>.report.json`` beside it, and ``<file>.contract.json`` where the system has a
+    contract (:mod:`hitloom.export.contract`).
 
     Parameters
     ----------
@@ -107,7 +109,7 @@ def export(
                 "traced_at": signature.traced_size[0]
                 if len(signature.traced_size) == 1
                 else list(signature.traced_size),
-                "min_points": backend.MIN_POINTS,
+                "min_points": min([backend.MIN_POINTS, *(next(iter(check.values())) for check in checks)]),
                 "tolerance": tolerance,
                 "min_agreement": agreement,
                 "parity": checks,
@@ -122,6 +124,10 @@ def export(
                 )
             notes = Path(folder) / "report.json"
             notes.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+            if signature.contract:
+                contract = Path(folder) / "contract.json"
+                write_contract(contract, signature.contract, model=draft, name=path.name, to=to)
+                os.replace(contract, contract_path(path))
             os.replace(draft, path)
             os.replace(notes, path.with_name(path.name + ".report.json"))
     finally:

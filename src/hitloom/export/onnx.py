@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from hitloom.errors import require_extra
 from hitloom.export import torch_export
+from hitloom.export.contract import EMBEDDED, embedded_text
 from hitloom.systems.base import ExportSignature
 
 MIN_POINTS = 1
@@ -34,6 +36,7 @@ def write(signature: ExportSignature, path: Path) -> None:
             verbose=False,
         )
         assert made is not None
+        made.model.metadata_props.update(embedded_text(signature.contract))
         made.save(str(path), external_data=False)
 
 
@@ -53,13 +56,7 @@ def _quiet(*names: str) -> Iterator[None]:
 
 def reader(path: Path) -> Callable[..., tuple[Tensor, ...]]:
     """Return the function that the file holds, run by onnxruntime on the CPU."""
-    require_extra("onnxruntime", "export")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # what goes wrong is raised too
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = _session(path)
     names = [node.name for node in session.get_inputs()]
 
     def run(*inputs: Tensor) -> tuple[Tensor, ...]:
@@ -67,3 +64,18 @@ def reader(path: Path) -> Callable[..., tuple[Tensor, ...]]:
         return tuple(torch.from_numpy(value) for value in session.run(None, feed))
 
     return run
+
+
+def embedded(path: Path) -> str:
+    """Return the contract inside the file, empty where there is none."""
+    return str(_session(path).get_modelmeta().custom_metadata_map.get(EMBEDDED, ""))
+
+
+def _session(path: Path) -> Any:
+    require_extra("onnxruntime", "export")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 4  # what goes wrong is raised too
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hitloom.export.contract import EMBEDDED, embedded_text
 from hitloom.export.parity import as_tuple
 from hitloom.systems.base import ExportSignature
 
@@ -32,7 +33,7 @@ def _packed(signature: ExportSignature) -> bool:
 
 def write(signature: ExportSignature, path: Path) -> None:
     """Export the module and save it."""
-    torch.export.save(program(signature), str(path))
+    torch.export.save(program(signature), str(path), extra_files=embedded_text(signature.contract))
 
 
 def reader(path: Path) -> Callable[..., tuple[Tensor, ...]]:
@@ -41,3 +42,12 @@ def reader(path: Path) -> Callable[..., tuple[Tensor, ...]]:
         warnings.simplefilter("ignore")
         module = torch.export.load(str(path)).module()
     return lambda *inputs: as_tuple(module(*inputs))
+
+
+def embedded(path: Path) -> str:
+    """Return the contract inside the file, empty where there is none."""
+    extra = {EMBEDDED: ""}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.load(str(path), extra_files=extra)
+    return extra[EMBEDDED]

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hitloom.export.contract import EMBEDDED, embedded_text
 from hitloom.export.parity import as_tuple
 from hitloom.systems.base import ExportSignature
 
@@ -21,7 +22,7 @@ def write(signature: ExportSignature, path: Path) -> None:
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         traced = torch.jit.trace(signature.module, signature.example(*signature.traced_size), check_trace=False)
-        traced.save(str(path))
+        traced.save(str(path), _extra_files=embedded_text(signature.contract))
 
 
 def reader(path: Path) -> Callable[..., tuple[Tensor, ...]]:
@@ -30,3 +31,13 @@ def reader(path: Path) -> Callable[..., tuple[Tensor, ...]]:
         warnings.simplefilter("ignore", DeprecationWarning)
         loaded = torch.jit.load(str(path))
     return lambda *inputs: as_tuple(loaded(*inputs))
+
+
+def embedded(path: Path) -> str:
+    """Return the contract inside the file, empty where there is none."""
+    extra = {EMBEDDED: ""}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.load(str(path), _extra_files=extra)
+    text: str | bytes = extra[EMBEDDED]
+    return text.decode() if isinstance(text, bytes) else text

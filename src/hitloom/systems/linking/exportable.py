@@ -19,6 +19,7 @@ from hitloom.data.layer_clusters import NO_TIME
 from hitloom.data.trackster_features import EDGE_FEATURES, NODE_FEATURES, edge_features
 from hitloom.systems.base import ExportSignature
 from hitloom.systems.linking.inputs import EDGE_OFFSET
+from hitloom.systems.linking.working_point import thresholds_of
 
 if TYPE_CHECKING:
     from hitloom.systems.linking.config import LinkingConfig
@@ -125,7 +126,7 @@ def contract(system: Linking) -> dict[str, Any]:
 
 def thresholds(config: LinkingConfig) -> list[dict[str, float | None]]:
     """Return the working point as entries of ``max_energy`` (None = any) and ``cut``, by rising energy."""
-    cuts = config.energy_cuts if config.energy_cuts is not None else ((math.inf, config.threshold),)
+    cuts = thresholds_of(config).cuts
     return [{"max_energy": None if math.isinf(limit) else limit, "cut": cut} for limit, cut in cuts]
 
 
