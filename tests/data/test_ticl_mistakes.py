@@ -196,13 +196,13 @@ def test_files_that_are_no_whole_root_files(file, tmp_path):
 
 def test_a_damaged_basket_is_named(file, tmp_path):
     with uproot.open(file[0]) as opened:
-        place = int(opened[GRAPH]["node_EV1"].member("fBasketSeek")[0])
-        size = int(opened[GRAPH]["node_EV1"].member("fBasketBytes")[0])
+        place = int(opened[GRAPH]["edge_weight"].member("fBasketSeek")[0])
+        size = int(opened[GRAPH]["edge_weight"].member("fBasketBytes")[0])
     damaged = bytearray(file[0].read_bytes())
     damaged[place + 90 : place + size] = bytes(size - 90)
     path = tmp_path / "a.root"
     path.write_bytes(damaged)
-    assert f"tree '{GRAPH}': branch 'node_EV1' cannot be read" in refused(path, "A")
+    assert f"tree '{GRAPH}': branch 'edge_weight' cannot be read" in refused(path, "A")
 
 
 def test_nothing_there(tmp_path):

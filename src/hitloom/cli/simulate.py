@@ -104,6 +104,44 @@ def calorimeter(
     typer.echo("The shapes of the showers are toy: see docs/calorimeter.md for what they reproduce.")
 
 
+@app.command()
+def tracksters(
+    statistics: Annotated[Path, typer.Option("--statistics", help="File of 'hitloom data statistics'.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Event store to write.")] = Path("events"),
+    events: Annotated[int, typer.Option("--events", "-n", min=1, help="Number of events.")] = 10,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed; with the event number it decides all.")] = 0,
+    first_event_id: Annotated[int, typer.Option("--first-event-id", min=0, help="Number of the first event.")] = 0,
+    one_endcap: Annotated[bool, typer.Option("--one-endcap", help="All tracksters at positive z.")] = False,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Also write this ROOT file, layout A of TICL's dumper.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Dummy tracksters drawn from statistics of real ones: for tests of formats and code, not physics."""
+    from hitloom.cli.counter import Counter
+    from hitloom.data.store import EventStore, EventWriter
+    from hitloom.data.ticl_write import write_ticl
+    from hitloom.simulate.trackster_sampler import sample_tracksters
+    from hitloom.simulate.trackster_statistics import TracksterStatistics
+
+    learned = TracksterStatistics.load(statistics)
+    provenance = {"simulation": "dummy tracksters drawn from statistics", "statistics": statistics.name, "seed": seed}
+    drawn = sample_tracksters(
+        learned, num_events=events, seed=seed, first_event_id=first_event_id, both_endcaps=not one_endcap
+    )
+    counter = Counter("events")
+    try:
+        with EventWriter(output, provenance=provenance, overwrite=overwrite) as writer:
+            for done, event in enumerate(drawn, start=1):
+                writer.write(event)
+                counter("drawn", done, events)
+    finally:
+        counter.close()
+    if root is not None:
+        write_ticl(EventStore(output), root, layouts=("A",), overwrite=overwrite)
+    typer.echo(f"{events} dummy events in {output}" + (f", as ROOT file {root}" if root else ""))
+
+
 def _settings(
     config_class: Any, options: dict[str, Any], *, config: Path | None, overrides: list[str] | None, where: str
 ) -> Any:

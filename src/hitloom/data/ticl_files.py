@@ -97,6 +97,9 @@ def opened(path: Path) -> Iterator[Any]:
     except Exception as error:  # uproot raises what its parts raise: every kind of error
         raise DataError(f"{path}: not a whole ROOT file: {reason(error)}; mend: write or copy it again") from None
     with file:
+        size, wanted = path.stat().st_size, int(file.file.fEND)
+        if size < wanted:
+            raise DataError(f"{path}: cut off after {size} of {wanted} bytes; mend: copy it again")
         yield file
 
 

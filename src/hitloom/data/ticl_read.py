@@ -140,7 +140,8 @@ class _Choice:
             if tree not in names:
                 raise DataError(f"{path}: tree '{tree}' of layout {self.layout} is missing.{nearest(tree, names)}")
         trees = [*self.trees_needed(), layout.EXTRA_TREE]
-        return trees if self.layout == "A" else [*trees, f"simtracksters{self.truth}", "associations", "TICLGraph"]
+        sim = [f"simtracksters{truth}" for truth in layout.TRUTHS[: 1 + layout.TRUTHS.index(self.truth)]]
+        return trees if self.layout == "A" else [*trees, *sim, "associations", "TICLGraph"]
 
 
 def _check_entries(file: TiclFile, main: str) -> None:
