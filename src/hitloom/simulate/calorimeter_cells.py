@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from hitloom.data.endcap_geometry import EndcapGeometry, get_geometry
+from hitloom.errors import ConfigError
 from hitloom.simulate.calorimeter_config import CalorimeterConfig, ResponseConfig
 from hitloom.simulate.calorimeter_showers import Spots, mip_weights
 
@@ -53,7 +54,13 @@ def cell_keys(
     *, side: np.ndarray, layer: np.ndarray, x: np.ndarray, y: np.ndarray, geometry: EndcapGeometry,
     response: ResponseConfig,
 ) -> np.ndarray:  # fmt: skip
-    """Return the int64 key of the cell at each place: side, layer, region and two indices."""
+    """Return the int64 key of the cell at each place: side, layer, region and two indices.
+
+    Raises
+    ------
+    ConfigError
+        When the cells are too small, or the layers too many, for a key.
+    """
     radius = np.hypot(x, y)
     region = np.digitize(radius, response.thickness_radii)
     tile = geometry.is_scintillator(layer, radius)
@@ -64,6 +71,12 @@ def cell_keys(
     for number, area in enumerate(response.cell_areas):
         inside = region == number
         first[inside], second[inside] = _hexagon(x[inside], y[inside], area)
+    indices = np.abs(np.concatenate([first, second]))
+    if indices.max(initial=0) >= _OFFSET or geometry.num_layers > 127:
+        raise ConfigError(
+            f"response.cell_areas {response.cell_areas} cm2 make more than {_OFFSET} cells along a radius, or the "
+            "geometry has more than 127 layers; mend: larger cells"
+        )
     key = (side > 0).astype(np.int64)
     for value, bits in ((layer, 7), (region, 2), (first + _OFFSET, _BITS), (second + _OFFSET, _BITS)):
         key = (key << bits) | value

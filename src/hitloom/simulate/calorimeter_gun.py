@@ -26,6 +26,8 @@ _MAX_TRIES = 100
 def shoot_at_front(config: CalorimeterConfig, rng: np.random.Generator, point: np.ndarray) -> list[tuple[float, ...]]:
     """Return the rows of :class:`~hitloom.simulate.particles.ParticleTable` of one event.
 
+    ``point`` (4,) is place and time of the collision in mm, the time as the way of light.
+
     Raises
     ------
     ConfigError
@@ -76,8 +78,8 @@ def _particle(
     energy = math.exp(rng.uniform(math.log(gun.energy[0]), math.log(gun.energy[1])))
     momentum = math.sqrt(max(energy**2 - mass**2, 1e-12))
     from_front = gun.origin == "front"
-    start = place if from_front else point
-    flight = place if from_front else place - point
+    start = place if from_front else point[:3]
+    flight = place if from_front else place - point[:3]
     px, py, pz = momentum * flight / np.linalg.norm(flight)
-    time = float(np.linalg.norm(place)) if from_front else 0.0
+    time = float(point[3]) + (float(np.linalg.norm(place)) if from_front else 0.0)
     return (1, number, 0, 0, 0, sign * code, sign * charge, mass, *start.tolist(), time, px, py, pz)

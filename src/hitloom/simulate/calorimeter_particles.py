@@ -6,7 +6,6 @@ Letter: P particles.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -50,20 +49,30 @@ class Entering:
 
 
 class Source:
-    """Makes the particles that enter the calorimeter; the Pythia instances are kept between events."""
+    """Makes the particles that enter the calorimeter; the Pythia instances are kept between events.
+
+    The hard process and its vertex do not depend on the pile-up.
+    """
 
     def __init__(self, *, config: CalorimeterConfig) -> None:
         self.config = config
-        self._generator = Generator(config=config, gun=partial(shoot_at_front, config), neutrals=NEUTRALS)
+        at_origin = config.model_copy(update={"beam_sigma_xy": 0.0, "beam_sigma_z": 0.0})
+        self._generator = Generator(config=at_origin, gun=lambda rng, point: [], neutrals=NEUTRALS)
 
     def particles(self, *, seed: int, event_id: int) -> ParticleTable:
-        """Return the generated particles of one event; times hold the spread of the collisions, in mm of light."""
+        """Return the generated particles of one event; every collision has its own place and time."""
+        config = self.config
         table = self._generator.generate(seed=seed, event_id=event_id)
         rng = np.random.default_rng([seed, event_id, 7])
-        num = int(table.vertex.max()) if len(table) else 0
-        spread = np.append(0.0, rng.normal(size=num)) * self.config.beam_sigma_t * _LIGHT
-        table.t[:] += spread[table.vertex]
-        return table
+        sigma = (config.beam_sigma_xy, config.beam_sigma_xy, config.beam_sigma_z, config.beam_sigma_t * _LIGHT)
+        num = int(table.vertex.max(initial=1))
+        spread = np.concatenate([np.zeros((1, 4)), rng.normal(size=(num, 4)) * sigma])
+        for column, name in enumerate(("x", "y", "z", "t")):
+            getattr(table, name)[:] += spread[table.vertex, column]
+        if config.process != "gun":
+            return table
+        rows = shoot_at_front(config, np.random.default_rng([seed, event_id, 6]), spread[1])
+        return concatenate([ParticleTable.from_rows(rows), table])
 
 
 def entering_particles(table: ParticleTable, *, config: CalorimeterConfig, seed: tuple[int, int]) -> Entering:

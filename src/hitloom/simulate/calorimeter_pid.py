@@ -10,7 +10,7 @@ import numpy as np
 from hitloom.data.endcap_geometry import EndcapGeometry
 from hitloom.data.layer_clusters import PID_NAMES, LayerClusters, Tracksters
 
-_SCALE = 6.0  # steepness of the softmax
+_SCALE = 10.0  # steepness of the softmax
 
 
 def id_probabilities(clusters: LayerClusters, tracksters: Tracksters, *, geometry: EndcapGeometry) -> np.ndarray:
@@ -38,9 +38,9 @@ def id_probabilities(clusters: LayerClusters, tracksters: Tracksters, *, geometr
     length = np.maximum(high - low, 0) / geometry.num_layers
     thin = np.exp(-spread / 1.5)
     scores = {
-        "photon": em * thin,
-        "electron": em * thin,
-        "neutral_pion": 0.7 * em,
+        "photon": em * (0.5 + 0.5 * thin),
+        "electron": em * (0.5 + 0.5 * thin),
+        "neutral_pion": 0.6 * em,
         "muon": 1.6 * length * thin * (1 - np.abs(2 * em - 0.6)),
         "charged_hadron": 0.9 * (1 - em) + 0.2 * (1 - thin),
         "neutral_hadron": 0.9 * (1 - em) + 0.2 * (1 - thin),

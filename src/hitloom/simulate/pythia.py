@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,8 +55,9 @@ _NUM_SEEDS = 900_000_000  # Pythia takes seeds 1 .. 900,000,000
 _MAX_TRIES = 100
 
 
+@lru_cache(maxsize=4)
 def _instance(process: str, energy: float) -> Any:
-    """Return an initialised, silent Pythia for one process at ``energy`` TeV."""
+    """Return an initialised, silent Pythia for one process at ``energy`` TeV; it takes seconds, so it is kept."""
     require_extra("pythia8mc", "sim")
     import pythia8mc
 
