@@ -18,6 +18,7 @@ from hitloom.metrics.curves import Axis
 from hitloom.metrics.intervals import clopper_pearson
 from hitloom.metrics.trackster_rates import (
     COUNT_DEFINITIONS,
+    SPECIES,
     TRACKSTER_RATES,
     ObjectSelection,
     TracksterRates,
@@ -173,6 +174,29 @@ def test_sums_over_events_intervals_and_definitions():
             assert COUNT_DEFINITIONS[top] in entries[name]["definition"]
 
 
+def test_species_follow_codes_and_charges():
+    event = toy_trackster_event(3, num_particles=8, num_pileup=4)
+    event.object_pdg = torch.tensor([22, -11, 13, 111, 211, 130, 0, 2212, 2112, 22, 22, 321])
+    event.object_charge = torch.tensor([0.0, 1, -1, 0, 1, 0, 2, 1, 0, 0, 0, 1])
+    rows = trackster_rows(event)
+    names = [SPECIES[k] for k in rows.object_species]
+    assert names[:7] == ["photon", "electron", "muon", "neutral_pion", "charged_hadron", "neutral_hadron", "unknown"]
+    assert names[7:] == ["charged_hadron", "neutral_hadron", "photon", "photon", "charged_hadron"]
+    rates = TracksterRates(selection=ObjectSelection(min_pt=0.0))
+    rates.add(event)
+    found = rates.by_species()
+    assert found["photon"]["efficiency"]["denominator"] == 3
+    assert set(found) == set(SPECIES)
+    everything = rates.result()["all"]
+    for rate in TRACKSTER_RATES:
+        assert sum(found[kind][rate]["denominator"] for kind in SPECIES) == everything[rate]["denominator"]
+        assert sum(found[kind][rate]["numerator"] for kind in SPECIES) == everything[rate]["numerator"]
+    del event["object_pdg"]
+    other = TracksterRates()
+    other.add(event)
+    assert set(other.by_species()) == {"unknown"}
+
+
 def test_curves_hold_every_object_and_trackster():
     axes = (Axis(name="energy", edges=(0.0, 5.0, 50.0), unit="GeV"), Axis(name="eta", edges=(-2.0, 0.0, 2.0)))
     rates = TracksterRates(axes=axes, selection=ObjectSelection(min_pt=0.0))
@@ -201,6 +225,8 @@ def test_events_without_layer_clusters_have_no_official_rates():
         TracksterRates().add(event)
     event = toy_trackster_event(0)
     del event["object_pt"]
+    with pytest.raises(DataError, match="labels of shape"):
+        TracksterRates().add(toy_trackster_event(0), [0, 1])
     with pytest.raises(DataError, match="'object_pt' is needed for the official rates"):
         TracksterRates().add(event)
 

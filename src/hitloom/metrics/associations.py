@@ -160,11 +160,7 @@ def event_associations(event: Any, *, labels: ArrayLike | None = None, variant: 
                 f"{event.describe()}: field '{name}' is needed for the official scores and not in the event; "
                 "mend: read a file that holds layer clusters and their true shares"
             )
-    index, fraction = event.member_index.numpy(), event.member_fraction.numpy()
-    number = int(event.num_points)
-    if labels is not None:
-        index, fraction = merge_memberships(index, fraction, labels)
-        number = int(np.max(np.asarray(labels), initial=-1)) + 1
+    index, fraction, number = memberships_of(event, labels)
     return associate(
         member_index=index,
         member_fraction=fraction,
@@ -175,6 +171,24 @@ def event_associations(event: Any, *, labels: ArrayLike | None = None, variant: 
         num_objects=int(event.num_objects),
         variant=variant,
     )
+
+
+def memberships_of(event: Any, labels: ArrayLike | None = None) -> tuple[IntArray, FloatArray, int]:
+    """Return memberships (2, V), shares (V,) and number of an event's tracksters, merged by labels (N,) if given.
+
+    Raises
+    ------
+    DataError
+        When there is not one label for each trackster.
+    """
+    index, fraction = event.member_index.numpy(), event.member_fraction.numpy().astype(np.float64)
+    number = int(event.num_points)
+    if labels is None:
+        return index, fraction, number
+    found = as_integers(labels, "labels")
+    if found.shape != (number,):
+        raise DataError(f"{event.describe()}: labels of shape {found.shape} came, wanted one for each of {number}")
+    return *merge_memberships(index, fraction, found), int(found.max(initial=-1)) + 1
 
 
 def merge_memberships(
