@@ -1,4 +1,4 @@
-"""``hitloom demo``: from nothing to tracks, numbers and pictures on a laptop."""
+"""``hitloom demo``: from nothing to tracks or linked tracksters, numbers and pictures on a laptop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def eggnet(
     ] = False,
 ) -> None:
     """Find tracks in simulated proton collisions: EggNet beside a classical Kalman filter, on the same events."""
-    from hitloom.cli.demo_run import DemoSizes, run_eggnet_demo
+    from hitloom.cli.demo_common import DemoSizes
+    from hitloom.cli.demo_run import run_eggnet_demo
 
     sizes = DemoSizes.tiny() if tiny else DemoSizes(num_test=num_test)
     run_eggnet_demo(output, seed=seed, pileup=pileup, sizes=sizes, from_scratch=from_scratch, say=typer.echo)
@@ -53,8 +54,33 @@ def exatrkx(
     ] = False,
 ) -> None:
     """Find tracks stage by stage, with graphs, a filter and a graph network: beside EggNet and a Kalman filter."""
+    from hitloom.cli.demo_common import DemoSizes
     from hitloom.cli.demo_exatrkx import run_exatrkx_demo
-    from hitloom.cli.demo_run import DemoSizes
 
     sizes = DemoSizes.tiny() if tiny else DemoSizes(num_test=num_test, max_epochs=1, scratch_epochs=4)
     run_exatrkx_demo(output, seed=seed, pileup=pileup, sizes=sizes, from_scratch=from_scratch, say=typer.echo)
+
+
+@app.command()
+def linking(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the demo; replaced when it exists.")] = Path(
+        "runs/demo/linking"
+    ),
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the held-out events.")] = 2026,
+    pileup: Annotated[float, typer.Option("--pileup", min=0, help="Mean number of pile-up collisions.")] = 0.0,
+    num_test: Annotated[int, typer.Option("--events", min=1, help="Held-out events.")] = 40,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Train new weights instead of taking the shipped ones.")
+    ] = False,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="Smallest sizes, new weights: shows that all runs, not that it is good.")
+    ] = False,
+) -> None:
+    """Link the pieces of showers in a calorimeter endcap with a graph network: beside rules, on the same events."""
+    from dataclasses import replace
+
+    from hitloom.cli.demo_common import DemoSizes
+    from hitloom.cli.demo_linking import SIZES, run_linking_demo
+
+    sizes = DemoSizes.tiny() if tiny else replace(SIZES, num_test=num_test)
+    run_linking_demo(output, seed=seed, pileup=pileup, sizes=sizes, from_scratch=from_scratch or tiny, say=typer.echo)

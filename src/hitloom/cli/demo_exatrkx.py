@@ -6,26 +6,17 @@ method on the same events), and the evaluation (``metrics.json``, ``plots/``, ``
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hitloom.cli.demo_run import SEED_OF_TRAINING, DemoSizes, Steps, clear, simulate
+from hitloom.cli.demo_common import SEED_OF_TRAINING, DemoSizes, Say, Steps, clear, simulate
 
 RECIPE = "exatrkx-small"
 EGGNET = "eggnet-small"
 
 
 def run_exatrkx_demo(
-    folder: Path,
-    *,
-    seed: int,
-    pileup: float,
-    sizes: DemoSizes,
-    from_scratch: bool,
-    say: Callable[[str], Any],
+    folder: Path, *, seed: int, pileup: float, sizes: DemoSizes, from_scratch: bool, say: Say
 ) -> dict[str, Any]:
     """Simulate, train the stages, reconstruct, run the others, evaluate; return what ``metrics.json`` holds.
 
@@ -36,26 +27,22 @@ def run_exatrkx_demo(
     """
     from hitloom.cli.compare_run import compare, parse_methods
     from hitloom.report.side_by_side import side_by_side_lines
+    from hitloom.simulate.tracker_config import TrackerConfig
     from hitloom.training.checkpoint import shipped_weights
 
-    begin = time.perf_counter()
     clear(folder)
-    num_processes = max(1, min(os.cpu_count() or 1, 8))
     fine_tune = not from_scratch and RECIPE in shipped_weights()
     num_train = sizes.num_train if fine_tune else sizes.scratch_train
-    step = Steps(3, say, begin)
+    step, detector = Steps(3, say), TrackerConfig(pileup=pileup)
 
     step(f"simulating {sizes.num_test} held-out events: Pythia 8 ttbar at 13 TeV, pile-up {pileup:g}, all pt, noise on")
     events = folder / "events"
-    simulate(events, num_events=sizes.num_test, seed=seed, pileup=pileup, num_processes=num_processes)
+    simulate(events, detector, num_events=sizes.num_test, seed=seed)
 
     how = f"starting from the shipped weights '{RECIPE}'" if fine_tune else "from scratch"
     step(f"training embedding, filter and graph network one after another on {num_train} events, {how}")
     store = folder / "training" / "events"
-    simulate(
-        store, num_events=num_train + sizes.num_val, seed=seed + SEED_OF_TRAINING, pileup=pileup,
-        num_processes=num_processes,
-    )  # fmt: skip
+    simulate(store, detector, num_events=num_train + sizes.num_val, seed=seed + SEED_OF_TRAINING)
     chain = _train(folder / "training" / "run", store, num_train, sizes, fine_tune=fine_tune, say=say)
 
     step("on the same held-out events: this chain, EggNet (shipped weights), ACTS seeding + CKF, DBSCAN on helices")
@@ -66,7 +53,7 @@ def run_exatrkx_demo(
         say(line)
     for line in budget_lines(metrics["loss_budget"]):
         say(line)
-    say(f"\nreport: {folder / 'report.html'}  (opens offline; {time.perf_counter() - begin:.0f} s in all)")
+    step.end(folder)
     return metrics
 
 
@@ -81,9 +68,7 @@ def budget_lines(budget: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _train(
-    folder: Path, store: Path, num_train: int, sizes: DemoSizes, *, fine_tune: bool, say: Callable[[str], Any]
-) -> Path:
+def _train(folder: Path, store: Path, num_train: int, sizes: DemoSizes, *, fine_tune: bool, say: Say) -> Path:
     from hitloom.training.checkpoint import find_checkpoint, load_checkpoint
     from hitloom.training.run_config import load_recipe
     from hitloom.training.stages import train_stages
