@@ -14,7 +14,7 @@ from hitloom.errors import ConfigError, DataError
 from hitloom.event import Event
 from hitloom.metrics.edge_energy import EDGE_ENERGY_DEFINITIONS
 from hitloom.metrics.energy_overlap import OVERLAP_DEFINITIONS
-from hitloom.metrics.trackster_rates import RATE_DEFINITIONS, ObjectSelection
+from hitloom.metrics.trackster_counts import RATE_DEFINITIONS, ObjectSelection
 from hitloom.report.family import Inside
 from hitloom.report.join import join
 from hitloom.report.pairs import pairs_of

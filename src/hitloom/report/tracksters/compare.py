@@ -13,7 +13,7 @@ import numpy as np
 from hitloom.metrics.counts import divide
 from hitloom.metrics.intervals import percentile_interval, quotient_samples, resampling_weights
 from hitloom.metrics.summary import bootstrap_text, number, pair
-from hitloom.metrics.trackster_rates import RATE_DEFINITIONS, TRACKSTER_RATES
+from hitloom.metrics.trackster_counts import RATE_DEFINITIONS, TRACKSTER_RATES
 from hitloom.report.tracksters.config import TracksterEvaluationConfig
 
 EDGE_F1 = "2 TP / (2 TP + FP + FN) of the decisions on single candidate edges, weighted by energy"

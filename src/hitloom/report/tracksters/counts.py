@@ -23,7 +23,8 @@ from hitloom.metrics.energy_overlap import (
     trackster_kind,
     true_components,
 )
-from hitloom.metrics.trackster_rates import ObjectSelection, TracksterRates
+from hitloom.metrics.trackster_counts import ObjectSelection
+from hitloom.metrics.trackster_rates import TracksterRates
 from hitloom.report.tracksters.config import TracksterEvaluationConfig
 
 Labels = NDArray[np.int64]
