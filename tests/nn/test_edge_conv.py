@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hitloom.nn import edge_conv
+from hitloom.nn.dropout import draw_seed, drop_rows
 from hitloom.nn.edge_conv import EdgeConvBlock, pair_messages
 from hitloom.nn.edge_graph import EdgeGraph, make_graph, unsorted_graph
 
@@ -97,7 +98,8 @@ def test_dropout_takes_the_same_entries_back_and_forth(monkeypatch: pytest.Monke
     torch.manual_seed(7)
     own = pair_messages(centre, other, gate, graph, second, 0.4)
     torch.manual_seed(7)
-    mask = torch.empty(2 * edges.shape[1], 12).bernoulli_(0.6) / 0.6
+    mask = drop_rows(torch.ones(2 * edges.shape[1], 12), 0.4, draw_seed())
+    assert set(mask.unique().tolist()) == {0.0, float(torch.tensor(1 / 0.6))}
     hidden = F.relu(centre[graph.target] + other[graph.source]) * mask
     plain = torch.zeros(40, 5).index_add(0, graph.target, F.relu(second(hidden)) * gate[:, None])
     torch.testing.assert_close(own, plain, atol=1e-5, rtol=1e-5)

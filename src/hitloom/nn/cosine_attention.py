@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hitloom.errors import ConfigError
+from hitloom.nn.dropout import dropout
 from hitloom.nn.fused import is_traced
 
 LAYERNORM_EPS = 1e-4
@@ -118,8 +119,8 @@ class CosineEncoderLayer(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, sizes: Sequence[int] | None, neighbours: Tensor | None = None) -> Tensor:
-        x = x + F.dropout(self.attention(self.norms[0](x), sizes, neighbours), self.dropout, self.training)
-        x = x + F.dropout(self.outer(F.relu(self.inner(self.norms[1](x)))), self.dropout, self.training)
+        x = x + dropout(self.attention(self.norms[0](x), sizes, neighbours), self.dropout, self.training)
+        x = x + dropout(self.outer(F.relu(self.inner(self.norms[1](x)))), self.dropout, self.training)
         return self.norms[2](x)
 
 

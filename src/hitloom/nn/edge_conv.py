@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from hitloom.nn._workers import over_spans
+from hitloom.nn.dropout import draw_seed, drop_rows, dropout
 from hitloom.nn.edge_graph import EdgeGraph
 from hitloom.nn.fused import can_fuse
 
@@ -63,7 +64,7 @@ class EdgeConvBlock(nn.Module):
         own, other = self.first.weight.chunk(2, 1)
         at_other = F.linear(x, other)
         at_own = F.linear(x, own, self.first.bias)
-        loop = F.relu(self.second(F.dropout(F.relu(at_own), self.dropout, self.training)))
+        loop = F.relu(self.second(dropout(F.relu(at_own), self.dropout, self.training)))
         if loops is not None:
             loop = loop * loops[:, None]
         received = pair_messages(
@@ -73,7 +74,7 @@ class EdgeConvBlock(nn.Module):
 
 
 def pair_messages(
-    centre: Tensor, other: Tensor, gate: Tensor | None, graph: EdgeGraph, second: nn.Linear, dropout: float
+    centre: Tensor, other: Tensor, gate: Tensor | None, graph: EdgeGraph, second: nn.Linear, p: float
 ) -> Tensor:
     """Return the gated sum (N, O) of ReLU(second(drop(ReLU(centre_p + other_q)))) over the pairs of each p.
 
@@ -83,9 +84,9 @@ def pair_messages(
     if all(can_fuse(tensor) for tensor in tensors if not isinstance(tensor, nn.Parameter)) and _plain_float(second):
         gated = torch.ones(1) if gate is None else gate.contiguous()
         keep = torch.is_grad_enabled()
-        return _Messages.apply(graph, dropout, keep, centre, other, gated, second.weight, second.bias)  # type: ignore[no-any-return]
+        return _Messages.apply(graph, p, keep, centre, other, gated, second.weight, second.bias)  # type: ignore[no-any-return]
     hidden = F.relu(centre.index_select(0, graph.target) + other.index_select(0, graph.source))
-    message = F.relu(second(F.dropout(hidden, dropout, dropout > 0)))
+    message = F.relu(second(dropout(hidden, p, p > 0)))
     if gate is not None:
         message = message * gate[:, None].to(message.dtype)
     return message.new_zeros((graph.num_nodes, message.shape[1])).index_add(0, graph.target, message)
@@ -116,7 +117,7 @@ class _Messages(torch.autograd.Function):
     def forward(
         ctx: Any,
         graph: EdgeGraph,
-        dropout: float,
+        p: float,
         keep: bool,
         centre: Tensor,
         other: Tensor,
@@ -129,17 +130,18 @@ class _Messages(torch.autograd.Function):
         out = centre.new_zeros((graph.num_nodes, weight.shape[0]))
         kept: list[tuple[Tensor, Tensor]] = []
         weight_t = weight.detach().t()
+        seed = draw_seed() if p else 0
         for s in _chunks(num, width):
             hidden = centre.index_select(0, target[s])
             hidden.add_(other.index_select(0, source[s])).relu_()
-            if dropout:
-                hidden.mul_(torch.empty_like(hidden).bernoulli_(1 - dropout).mul_(1 / (1 - dropout)))
+            if p:
+                drop_rows(hidden, p, seed, offset=s.start, out=hidden)
             message = torch.addmm(bias, hidden, weight_t).relu_()
             if keep:
                 kept.append((hidden, message))
             _add_at(target[s], message * gate[s, None] if len(gate) == num else message, out)
         if keep:
-            ctx.graph, ctx.dropout, ctx.kept, ctx.num_nodes = graph, dropout, kept, graph.num_nodes
+            ctx.graph, ctx.p, ctx.kept, ctx.num_nodes = graph, p, kept, graph.num_nodes
             ctx.save_for_backward(gate, weight)
         return out
 
@@ -167,8 +169,8 @@ class _Messages(torch.autograd.Function):
             grad_bias += grad.sum(0)
             first = torch.mm(grad, weight)
             first.mul_(hidden > 0)
-            if ctx.dropout:
-                first.mul_(1 / (1 - ctx.dropout))
+            if ctx.p:
+                first.mul_(1 / (1 - ctx.p))
             _add_at(target[s], first, into_centre)
             _add_at(source[s], first, into_other)
         return None, None, None, into_centre, into_other, grad_gate if gated else None, grad_weight, grad_bias

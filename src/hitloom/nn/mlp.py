@@ -11,9 +11,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hitloom.errors import ConfigError, nearest
+from hitloom.nn.dropout import dropout
 from hitloom.nn.fused import norm_silu
 from hitloom.nn.norm import AffineLayerNorm, MaskedBatchNorm, PlainLayerNorm
 
@@ -148,7 +148,7 @@ class MLP(nn.Module):
                     value = norm(value, mask)
                 value = self.activation(value)
                 if self.dropout:
-                    value = functional.dropout(value, self.dropout, self.training)
+                    value = dropout(value, self.dropout, self.training)
         return value
 
     def split_first(self, widths: Sequence[int]) -> tuple[Tensor, ...]:
