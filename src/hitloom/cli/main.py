@@ -40,7 +40,7 @@ def _root(
 
 def build_app() -> typer.Typer:
     """Return the application with every verb; nothing heavy is imported."""
-    from hitloom.cli import ceilings, compare, config, evaluate, export, infer, info, simulate, train
+    from hitloom.cli import ceilings, compare, config, evaluate, export, infer, info, simulate, stability, train
 
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(_root)
@@ -50,6 +50,7 @@ def build_app() -> typer.Typer:
     app.command("compare")(compare.compare)
     app.command("export")(export.export)
     app.command("display")(evaluate.display)
+    app.command("stability")(stability.stability)
     app.command("ceilings")(ceilings.ceilings)
     app.command("info")(info.info)
     app.add_typer(simulate.app, name="simulate")

@@ -73,6 +73,11 @@ class System(nn.Module, ABC):
         """Return the plain-tensor module that exporters trace, with example inputs."""
 
     @property
+    def edge_threshold(self) -> float | None:
+        """The probability above which this system joins the ends of an edge; None where it scores no edges."""
+        return None
+
+    @property
     def num_parameters(self) -> int:
         """Number of trainable parameters."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)

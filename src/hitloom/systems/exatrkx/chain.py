@@ -156,6 +156,11 @@ class ExaTrkX(StagedSystem):
         """Return the edge rates of the graph network's stage."""
         return self.gnn.validation_rates(sums)
 
+    @property
+    def edge_threshold(self) -> float | None:
+        """The loosest cut of the graph network's segmentation."""
+        return self.gnn.edge_threshold
+
     def parameters_without_gradient(self) -> set[str]:
         """Return the names of parameters that never learn, those of the graph network's stage."""
         return {f"gnn.{name}" for name in self.gnn.parameters_without_gradient()}

@@ -120,6 +120,11 @@ class EdgeGNN(Stage):
         """Score below which no edge can enter a track."""
         return self.config.segmentation.loosest_cut
 
+    @property
+    def edge_threshold(self) -> float | None:
+        """The loosest cut of the segmentation."""
+        return self.loosest_cut
+
     def group(self, edge_index: Tensor, probability: Tensor, event: Event, **settings: Any) -> Tensor:
         """Return labels (N,) of the edges by ``config.segmentation``, with single settings replaced."""
         config = self.config.segmentation.model_copy(update=settings) if settings else self.config.segmentation

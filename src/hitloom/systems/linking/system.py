@@ -145,6 +145,11 @@ class Linking(System):
             edge_index=edges, edge_score=logit, timing=scores.timing | watch.seconds,
         )  # fmt: skip
 
+    @property
+    def edge_threshold(self) -> float | None:
+        """The cut of the working point; of several cuts by energy, the loosest."""
+        return min(cut for _, cut in thresholds_of(self.config).cuts)
+
     def export_signature(self) -> ExportSignature:
         from hitloom.systems.linking.exportable import linking_signature
 
