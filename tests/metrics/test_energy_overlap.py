@@ -221,3 +221,13 @@ def test_empty_event_and_wrong_lengths():
     assert len(nothing.energy) == 0
     with pytest.raises(DataError, match="2 energies, 3 true and 2 predicted labels"):
         energy_overlap(energy=[1.0, 2.0], true_labels=[0, 0, 1], labels=[0, 1])
+
+
+def test_a_mixed_group_has_the_class_that_holds_most_of_its_energy():
+    found = energy_overlap(
+        energy=[5.0, 3.0, 1.0, 1.0, 0.0],
+        true_labels=[0, 0, 1, 1, 2],
+        labels=[0, 0, 1, 1, 2],
+        kind=[0, 1, 1, -1, 0],
+    )
+    assert found.kind.tolist() == [0, 1, 0]  # pile-up by energy; signal on a tie; no energy: its own
