@@ -119,25 +119,28 @@ def scan_distance(
                 raise DataError(f"{event.describe()}: field '{name}' is needed to scan the cut and not in the event")
     if not any(candidates(event).shape[1] for event in events):
         raise DataError("distance cut: no event has a candidate edge to scan on")
-    losses = np.array([_loss(events, cut, objective) for cut in cuts])
+    scored = [(event, edge_distances(event)) for event in events]
+    losses = np.array([_lost(scored, cut) if objective == "overlap" else -_f1(scored, cut) for cut in cuts])
     return DistanceConfig(max_distance=float(cuts[int(np.argmin(losses))]))
 
 
-def _loss(events: Sequence[Event], cut: float, objective: Literal["overlap", "f1"]) -> float:
-    """Return dU + dO in GeV, or the negative F1, of one cut."""
-    if objective == "overlap":
-        lost = 0.0
-        for event, result in zip(events, run_distance(events, DistanceConfig(max_distance=cut)), strict=True):
-            found = energy_overlap(
-                energy=event.energy, true_labels=match_groups(event.object_index), labels=result.labels
-            )
-            lost += float(found.missing.sum() + found.foreign.sum())
-        return lost
-    kept = np.concatenate([edge_distances(event) < cut for event in events])
-    true = np.concatenate([event.edge_y.numpy() > 0 for event in events])
-    weight = np.concatenate([event.energy[candidates(event)].amax(0).double().numpy() for event in events])
+def _lost(scored: Sequence[tuple[Event, Floats]], cut: float) -> float:
+    """Return dU + dO in GeV."""
+    lost = 0.0
+    for event, distance in scored:
+        labels = union_find(candidates(event)[:, torch.from_numpy(distance < cut)], event.num_points)
+        found = energy_overlap(energy=event.energy, true_labels=match_groups(event.object_index), labels=labels)
+        lost += float(found.missing.sum() + found.foreign.sum())
+    return lost
+
+
+def _f1(scored: Sequence[tuple[Event, Floats]], cut: float) -> float:
+    """Return the energy-weighted F1 of the candidate edges, 0 where none is joined."""
+    kept = np.concatenate([distance < cut for _, distance in scored])
+    true = np.concatenate([event.edge_y.numpy() > 0 for event, _ in scored])
+    weight = np.concatenate([event.energy[candidates(event)].amax(0).double().numpy() for event, _ in scored])
     score = edge_rates(confusion(kept, true, weight))["f1"]
-    return -score if np.isfinite(score) else 0.0
+    return score if np.isfinite(score) else 0.0
 
 
 def candidates(event: Event) -> Tensor:

@@ -82,7 +82,7 @@ class SkeletonConfig(Config):
     min_layers: int = Field(default=4, ge=1)
     low_fraction: float = Field(default=0.1, ge=0, le=1)
     high_fraction: float = Field(default=0.9, ge=0, le=1)
-    window: float = Field(default=0.1, gt=0)
+    window: float = Field(default=0.036, gt=0)
     min_alignment: float = Field(default=0.97, ge=-1, le=1)
     low_energy: Pair = (20.0, 10.0)
     high_energy: Pair = (150.0, 100.0)
