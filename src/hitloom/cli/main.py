@@ -40,7 +40,19 @@ def _root(
 
 def build_app() -> typer.Typer:
     """Return the application with every verb; nothing heavy is imported."""
-    from hitloom.cli import ceilings, compare, config, evaluate, export, infer, info, simulate, stability, train
+    from hitloom.cli import (
+        ceilings,
+        compare,
+        config,
+        evaluate,
+        export,
+        import_weights,
+        infer,
+        info,
+        simulate,
+        stability,
+        train,
+    )
 
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(_root)
@@ -53,6 +65,7 @@ def build_app() -> typer.Typer:
     app.command("stability")(stability.stability)
     app.command("ceilings")(ceilings.ceilings)
     app.command("info")(info.info)
+    app.command("import-weights")(import_weights.import_weights)
     app.add_typer(simulate.app, name="simulate")
     app.add_typer(config.app, name="config")
     for name in ("data", "demo", "stage"):

@@ -153,7 +153,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint")
-    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
     header = content.get("header") if isinstance(content, dict) else None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of hitloom (its header has no format '{FORMAT}')")
@@ -165,7 +165,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(header=header, weights=content["weights"], training=content["training"], path=path)
 
 
-def _read_torch(path: Path) -> Any:
+def read_torch(path: Path) -> Any:
+    """Read a file of tensors and simple types; nothing in it is run."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:

@@ -150,6 +150,13 @@ class Linking(System):
         """The cut of the working point; of several cuts by energy, the loosest."""
         return min(cut for _, cut in thresholds_of(self.config).cuts)
 
+    @staticmethod
+    def import_weights(state: Mapping[str, Tensor], config: LinkingConfig) -> tuple[Linking, list[str]]:
+        """Return the system with weights of the original code, and the tensors left out; see :mod:`.reference`."""
+        from hitloom.systems.linking.reference import import_weights
+
+        return import_weights(state, config)
+
     def export_signature(self) -> ExportSignature:
         from hitloom.systems.linking.exportable import linking_signature
 
