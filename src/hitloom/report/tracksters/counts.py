@@ -113,12 +113,13 @@ class LinkingCounts:
         )
 
     def result(self) -> dict[str, Any]:
-        """Return ``rates``, ``curves``, ``overlap`` and ``joined_edges``, ready for JSON.
+        """Return ``rates``, ``species``, ``curves``, ``overlap`` and ``joined_edges``, ready for JSON.
 
-        ``rates`` and ``curves`` are empty where events hold no layer clusters.
+        ``rates``, ``species`` and ``curves`` are empty where events hold no layer clusters.
         """
         return {
             "rates": {truth: rates.result() for truth, rates in self._rates.items()},
+            "species": {truth: rates.by_species() for truth, rates in self._rates.items()},
             "curves": {truth: rates.curves() for truth, rates in self._rates.items()},
             "overlap": {
                 truth: {name: sums.result() for name, sums in kinds.items()} for truth, kinds in self._overlaps.items()

@@ -19,6 +19,7 @@ from hitloom.report.tracksters.headline import lost_energy
 from hitloom.report.tracksters.tables import (
     EDGE_RATES,
     RATIOS,
+    SPECIES_RATES,
     dataset_rows,
     edge_rows,
     energy_rows,
@@ -27,6 +28,7 @@ from hitloom.report.tracksters.tables import (
     overlap_rows,
     rate_tables,
     side_by_side,
+    species_rows,
     with_before,
 )
 from hitloom.report.tracksters.view import TracksterView
@@ -81,6 +83,8 @@ def report_page(
         "choices": _choices(metrics),
         "beside": side_by_side(metrics),
         "rate_tables": rate_tables(metrics),
+        "species": species_rows(metrics),
+        "species_heads": [f"{rate}, {state}" for rate in SPECIES_RATES for state in ("after", "before")],
         "overlap": [
             {"truth": truth, "rows": overlap_rows(metrics, truth), "folded": truth != metrics["truth"]}
             for truth in metrics["overlap"]

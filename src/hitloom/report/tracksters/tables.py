@@ -16,6 +16,7 @@ CLASSES = {"signal": "signal", "pileup": "pile-up", "all": "all"}
 OVERLAP_CLASSES = CLASSES | {"unmatched": "unmatched"}
 EDGE_RATES = ("merged_fraction", "true_fraction", "accuracy", "precision", "recall", "specificity", "f1")
 RATIOS = ("lr_plus", "lr_minus")
+SPECIES_RATES = ("efficiency", "purity", "split", "merge")
 PAIRS = {
     "all": "all edges",
     "signal": "signal with signal",
@@ -146,6 +147,19 @@ def rate_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             )
     tables.sort(key=lambda table: bool(table["folded"]))
     return tables
+
+
+def species_rows(metrics: Mapping[str, Any]) -> list[Row]:
+    """Return one row per species of object: rates after linking and before, by the stored truth."""
+    found, before = (item["species"].get(metrics["truth"], {}) for item in (metrics, metrics["before"]))
+    return [
+        {
+            "name": name.replace("_", " "),
+            "cells": [cell(side[name][rate]) for rate in SPECIES_RATES for side in (found, before) if name in side],
+        }
+        for name in found
+        if name in before
+    ]
 
 
 def overlap_rows(metrics: Mapping[str, Any], truth: str) -> list[Row]:
