@@ -100,7 +100,9 @@ def call(program: str | Path, *arguments: str | Path) -> str:
     DataError
         When it fails.
     """
-    done = subprocess.run([str(program), *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [str(Path(program).resolve()), *map(str, arguments)], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise DataError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"{program}: it crashed")
     return done.stdout

@@ -55,6 +55,8 @@ def heat_figure(
     for one, (title, item) in zip(axes, panels.items(), strict=True):
         mesh = one.pcolormesh(item.x, item.y, np.ma.masked_invalid(item.values), rasterized=True, **style)
         one.grid(False)
+        if signed:
+            one.set_facecolor(theme.grid)  # else a cell of 0 looks like one without entries
         _title(one, title, theme)
         name_axes(one, theme, x, y if one is axes[0] else "")
         if not np.isfinite(item.values).any():
@@ -112,6 +114,7 @@ def perturbation_figure(shifts: FloatArray, *, unit: str, theme: Theme = LIGHT) 
     figure = Figure(figsize=(7.2, 6.4), layout="constrained", facecolor="none")
     space = figure.add_subplot(2, 2, 1, projection="3d")
     space.scatter(*shifts.T, s=1.5, color=SERIES[0], linewidths=0, rasterized=True)
+    space.set_box_aspect(None, zoom=0.78)  # room for the labels
     _name_all(space, [f"d{name} [{unit}]" for name in "xyz"], theme)
     _title(space, f"{len(shifts):,} draws", theme)
     reach = np.maximum(HALF_WIDTH * shifts.std(axis=0), 1e-6)
@@ -130,7 +133,7 @@ def _row(number: int, theme: Theme, *, solid: bool = False) -> tuple[Figure, lis
     """Return a figure with axes side by side."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(3.3 * number + 0.9, 3.3), layout="constrained", facecolor="none")
+    figure = Figure(figsize=(max(5.4, 3.3 * number + 0.9), 3.3), layout="constrained", facecolor="none")
     axes = [figure.add_subplot(1, number, 1 + i, **({"projection": "3d"} if solid else {})) for i in range(number)]
     if not solid:
         for one in axes:
