@@ -84,7 +84,12 @@ def test_without_the_tree_of_hitloom(file, tmp_path):
             for name in ("x", "energy", "edge_index", "object_index", "match_score", "match_energy", "object_pdg"):
                 torch.testing.assert_close(other[name], one[name], rtol=3e-7, atol=0)
             torch.testing.assert_close(other.edge_attr, one.edge_attr, rtol=1e-6, atol=1e-6)
-    assert "object_is_signal" not in back[0]  # layout B says nothing of pile-up
+    # layout B says nothing of pile-up, layout A beside it does
+    assert all(
+        torch.equal(one.object_is_signal, other.object_is_signal) for one, other in zip(events, back, strict=True)
+    )
+    write_ticl(events, tmp_path / "b.root", layouts=("B",), extra=False)
+    assert "object_is_signal" not in next(read_ticl(tmp_path / "b.root"))
 
 
 def test_the_two_layouts_are_the_same_samples(file, tmp_path):
@@ -262,6 +267,25 @@ def test_longer_names_are_other_trees(file, tmp_path):
         read_ticl(path, layout_name="B")
     events = list(read_ticl(path, layout_name="B", collection="ticlTrackstersCLUE3DHighOld"))
     assert torch.equal(events[0].x, file[1][0].x)
+
+
+def test_what_is_read_by_default(file, tmp_path):
+    """B where it is whole, since it holds layer clusters; else A; the truth that is there."""
+
+    def chosen(*gone):
+        def without(trees):
+            for name in gone:
+                del trees[f"ticlDumper/{name}"]
+
+        source = open_ticl(rewritten(file[0], tmp_path / "a.root", without))
+        return source.layout, source.truth
+
+    assert chosen() == ("B", "SC")
+    assert chosen("clusters") == ("A", "SC")
+    assert chosen("simtrackstersSC") == ("A", "SC")
+    assert chosen("simtrackstersSC", "GNNTraining") == ("B", "CP")
+    assert chosen("simtrackstersSC", "simtrackstersCP", "GNNTraining") == ("B", "SC")
+    assert "object_index" not in next(read_ticl(tmp_path / "a.root"))
 
 
 def test_either_folder_and_no_folder(file, tmp_path):

@@ -98,7 +98,7 @@ def convert(
     ] = Dialect.prefixed,
     extra_features: Annotated[bool, typer.Option("--extra-features", help="Add signed and safe features.")] = False,
     layout: Annotated[
-        Layout | None, typer.Option(help="Layout of TICL files; default: A where a file has it; writing: both.")
+        Layout | None, typer.Option(help="Layout of TICL files; default: B where a file has it, else A; writing: both.")
     ] = None,
     truth: Annotated[Truth | None, typer.Option(help="Objects from TICL files; default SC (SimClusters).")] = None,
     collection: Annotated[str, typer.Option(help="Tracksters in TICL files of layout B.")] = "ticlTrackstersCLUE3DHigh",

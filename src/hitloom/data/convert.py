@@ -25,7 +25,7 @@ Splits = dict[str, list[int]]
 class TiclOptions:
     """What to read from TICL files, or to write into them; see :func:`hitloom.data.ticl_read.read_ticl`.
 
-    Without ``layout`` the reader takes A where a file has it, and the writer writes both.
+    Without ``layout`` the reader takes B where a file has it, else A, and the writer writes both.
     """
 
     layout: str | None = None
@@ -172,14 +172,19 @@ def _open(
             files, skeleton_features=ticl.skeleton_features, drop_small=ticl.drop_small, skip=skip, limit=limit
         )
         facts = asdict(ticl) | {"layout": files.layout, "truth": files.truth}
-        return events, len(files.event_ids[skip:last]), _between(files.splits(), files.event_ids[skip:last]), facts
+        return (
+            events,
+            len(files.event_ids[skip:last]),
+            _between(files.splits(), files.event_ids[skip:last].tolist()),
+            facts,
+        )
     if source_format == "processed":
         from hitloom.data.processed_folder import open_processed, read_processed
 
         folder = open_processed(source)
         events = read_processed(folder, skip=skip, limit=limit)
-        ids = range(len(folder.files))[skip:last]
-        return events, len(ids), _between(folder.splits(), ids), folder.scalers
+        numbers = range(len(folder.files))[skip:last]
+        return events, len(numbers), _between(folder.splits(), numbers), folder.scalers
     if source_format == "pyg":
         from hitloom.data.pyg_files import find_pyg, read_pyg
 

@@ -9,6 +9,7 @@ Shape letters: N tracksters, E edges, M layer clusters, V memberships, K objects
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def dumper_event(
     ----------
     trees : dict
         Columns of ``clusters`` and ``tracksters``; where the file has them also of ``sim``, ``associations``,
-        ``TICLGraph`` and ``hitloom``.
+        ``TICLGraph`` and ``hitloom``, and the flag of pile-up from layout A as ``graph``.
     truth : {"SC", "CP"}
         What the objects in ``sim`` are.
 
@@ -62,8 +63,11 @@ def dumper_event(
     clusters = _clusters(trees["clusters"], extra, entry)
     tracksters = _tracksters(trees["tracksters"], len(clusters), entry, f"{source}: tree '{collection}'")
     objects = None
+    pileup = trees.get("graph", {}).get("simTrackster_isPU")
     if "sim" in trees:
         objects = _objects(trees["sim"], extra, len(clusters), entry, f"{source}: tree 'simtracksters{truth}'")
+        if pileup is not None:
+            objects = replace(objects, is_signal=_signal(pileup.entry(entry), objects, source))
     event = trackster_event(
         clusters, tracksters, objects, event_id=event_id, source=source, provenance=provenance,
         skeleton_features=skeleton_features,
@@ -80,17 +84,25 @@ def dumper_event(
         if "associations" in trees:
             _set_scores(event, trees["associations"], entry, f"{source}: tree 'associations'")
         event.edge_y = edge_targets(event)
-        for name in _unknown_objects(trees["sim"], extra):
+        for name in _unknown_objects(trees["sim"], extra, pileup is not None):
             del event[name]
     return event
 
 
-def _unknown_objects(sim: Columns, extra: Columns) -> list[str]:
+def _signal(pileup: NDArray[np.int64], objects: CaloTruth, source: str) -> NDArray[np.bool_]:
+    if len(pileup) != objects.num_objects:
+        raise DataError(
+            f"{source}: {objects.num_objects} sim tracksters, but 'simTrackster_isPU' of layout A has {len(pileup)}"
+        )
+    return pileup == 0
+
+
+def _unknown_objects(sim: Columns, extra: Columns, pileup_known: bool) -> list[str]:
     """Return the fields of objects of which no branch says anything: decays, charges and pile-up in files of others."""
     if "object_id" in extra:
         return []
     places = [f"object_{name}" for name in ("eta", "phi") if f"barycenter_{name}" not in sim]
-    return ["object_is_signal", "object_parent", "object_charge", *places]
+    return ["object_parent", "object_charge", *places, *([] if pileup_known else ["object_is_signal"])]
 
 
 def _clusters(columns: Columns, extra: Columns, entry: int) -> LayerClusters:

@@ -81,9 +81,10 @@ def open_ticl(
     Parameters
     ----------
     layout_name : {"A", "B"} or None
-        None = A where the first file has it (and the truth is not CP), else B.
+        None = B where the first file has layer clusters, tracksters and sim tracksters, else A where it has that.
     truth : {"SC", "CP"} or None
-        SimClusters or CaloParticles as objects. None = SC, or what the file itself says. Layout A holds one of them.
+        SimClusters or CaloParticles as objects. None = SC, or what the file itself says, or what it has alone. Layout A
+        holds one of them.
     collection : str
         Tracksters of layout B.
 
@@ -131,9 +132,12 @@ class _Choice:
     def trees(self, path: Path, names: list[str], provenance: dict[str, Any]) -> list[str]:
         """Return the trees to read of a file that has trees of these names."""
         said = str(provenance.get("truth", "SC"))
+        if self.truth is None:
+            only_cp = "simtrackstersCP" in names and not {"simtrackstersSC", layout.GRAPH_TREE} & set(names)
+            self.truth = "CP" if only_cp else said
         if self.layout is None:
-            self.layout = "A" if layout.GRAPH_TREE in names and self.truth in (None, said) else "B"
-        self.truth = self.truth or said
+            whole = {self.collection, "clusters", f"simtracksters{self.truth}"} <= set(names)
+            self.layout = "A" if layout.GRAPH_TREE in names and not whole and self.truth == said else "B"
         if self.layout == "A" and self.truth != said:
             raise DataError(f"{path}: layout A holds matches to {said} alone; mend: layout B for truth {self.truth}")
         for tree in self.trees_needed():
@@ -141,7 +145,7 @@ class _Choice:
                 raise DataError(f"{path}: tree '{tree}' of layout {self.layout} is missing.{nearest(tree, names)}")
         trees = [*self.trees_needed(), layout.EXTRA_TREE]
         sim = [f"simtracksters{truth}" for truth in layout.TRUTHS[: 1 + layout.TRUTHS.index(self.truth)]]
-        return trees if self.layout == "A" else [*trees, *sim, "associations", "TICLGraph"]
+        return trees if self.layout == "A" else [*trees, *sim, "associations", "TICLGraph", layout.GRAPH_TREE]
 
 
 def _check_entries(file: TiclFile, main: str) -> None:
@@ -204,7 +208,7 @@ def _events(
             with opened(file.path) as root:
                 for start in range(low, high, chunk_size):
                     stop = min(start + chunk_size, high)
-                    ids = source.event_ids[before + start : before + stop]
+                    ids = source.event_ids[before + start : before + stop].tolist()
                     for event in _chunk(root, file, source, start, stop, ids, skeleton_features):
                         if not (drop_small and (event.num_points <= 1 or event.edge_index.shape[1] < 2)):
                             yield event
@@ -297,4 +301,8 @@ def _dumper_trees(columns: Any, file: TiclFile, collection: str, truth: str) -> 
         if file.provenance.get("truth", "SC") == truth:
             wanted |= layout.EXTRA_OBJECTS | layout.EXTRA_SHARES
         trees["hitloom"] = columns(layout.EXTRA_TREE, wanted, list(wanted))
+    elif layout.GRAPH_TREE in file.entries and truth == "SC":
+        # layout A beside it knows which sim tracksters are pile-up
+        pileup = {"simTrackster_isPU": layout.GRAPH["simTrackster_isPU"]}
+        trees["graph"] = columns(layout.GRAPH_TREE, pileup, list(pileup))
     return trees

@@ -65,7 +65,9 @@ def sample_tracksters(
 
 def _event(statistics: TracksterStatistics, event_id: int, seed: int, both_endcaps: bool) -> Event:
     rng = np.random.default_rng([seed, event_id])
-    features, owners, signal, timed = [np.zeros((0, len(NODE_FEATURES)))], [np.zeros(0, np.int64)], [], []
+    features, owners = [np.zeros((0, len(NODE_FEATURES)))], [np.zeros(0, np.int64)]
+    signal: list[bool] = []
+    timed: list[NDArray[np.bool_]] = []
     for kind, one in statistics.classes.items():
         drawn, owner, number = _draw(one, rng)
         features.append(_mended(drawn, one, rng))

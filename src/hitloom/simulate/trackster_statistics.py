@@ -32,7 +32,7 @@ CLASSES = ("signal", "pileup")
 NUM_CLUSTERS = {"signal": 21, "pileup": 200}
 FORMAT = "hitloom-trackster-statistics 1"
 _TIME, _Z_MIN, _Z_MAX = (NODE_FEATURES.index(name) for name in ("time", "z_min", "z_max"))
-_SIGNED = [NODE_FEATURES.index(name) for name in ("barycenter_z", "barycenter_eta", "eVector0_z")]
+_SIGNED = np.isin(NODE_FEATURES, ("barycenter_z", "barycenter_eta", "eVector0_z"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +173,7 @@ class _EventPoses:
 def mirrored(x: FloatArray, negative: NDArray[np.bool_]) -> FloatArray:
     """Return features (N, F) with the marked tracksters in the other endcap."""
     result = np.array(x)
-    result[np.ix_(negative, _SIGNED)] *= -1
+    result[negative[:, None] & _SIGNED] *= -1
     result[negative, _Z_MIN], result[negative, _Z_MAX] = -x[negative, _Z_MAX], -x[negative, _Z_MIN]
     return result
 
