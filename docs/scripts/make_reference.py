@@ -44,7 +44,8 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
 
 def configuration_page() -> str:
     """Return the page of every configuration class that a recipe can hold."""
-    from hitloom.simulate.tracker import TrackerConfig
+    from hitloom.simulate.calorimeter_config import CalorimeterConfig
+    from hitloom.simulate.tracker_config import TrackerConfig
     from hitloom.systems.eggnet import EggNet
     from hitloom.systems.exatrkx import ExaTrkX
     from hitloom.training.run_config import RunConfig
@@ -53,6 +54,7 @@ def configuration_page() -> str:
     for owner in (RunConfig, EggNet.Config, ExaTrkX.Config):
         _collect(owner, seen)
     seen["TrackerConfig (simulation)"] = TrackerConfig
+    _collect(CalorimeterConfig, seen)
     parts = ["# Configuration\n\nEvery key of a recipe. Unknown keys are errors that name the nearest key.\n"]
     for name, model in seen.items():
         summary = inspect.cleandoc(model.__doc__ or "").replace("``", "`")

@@ -22,6 +22,7 @@ PHOTON, ELECTRON, MUON, CHARGED, NEUTRAL = 0, 1, 2, 3, 4
 LIGHT = 29.9792458  # cm / ns
 FULL = -1  # the buffer of spots is too small
 _STACK = 20000
+_LUMP = 3.0  # mean energy of a nuclear fragment in a layer, in units of what a minimum-ionising particle leaves
 _MIN_ENERGY = 0.3  # GeV; hadrons below stop on the spot
 _MOYAL_MODE, _MOYAL_WIDTH = 0.873, 0.1  # of the loss in silicon, mean 1
 
@@ -167,7 +168,7 @@ def _lumps(rng, energy, at, reach, delay, planes, mip, spots, count):
     """Deposit ``energy`` in lumps around a place: exponential distance in a random direction."""
     x, y, z, time = at[0], at[1], at[2], at[5]
     layer = _nearest_layer(planes, z)
-    mean = mip[layer] * 1.5
+    mean = mip[layer] * _LUMP
     num = rng.poisson(energy / mean)
     for _ in range(num):
         distance = reach * rng.standard_exponential()
