@@ -24,6 +24,7 @@ SYSTEMS: dict[str, str] = {
     "exatrkx-module-map": "hitloom.systems.exatrkx:ModuleMapStage",
     "exatrkx-gnn": "hitloom.systems.exatrkx:EdgeGNN",
     "linking": "hitloom.systems.linking:Linking",
+    "linking-tokens": "hitloom.systems.linking.tokens:LinkingTokens",
 }
 
 

@@ -71,6 +71,12 @@ def make_linking() -> System:
     return system
 
 
+def make_tokens() -> System:
+    torch.manual_seed(1)
+    tokens = get_system("linking-tokens")
+    return tokens(build(tokens.Config, {"width": 16, "num_layers": 1, "feed_forward": 16, "dropout": 0.0}))
+
+
 def trackster_event(num_points: int, seed: int) -> Event:
     """Return a toy event cut to a number of tracksters."""
     event = toy_trackster_event(seed, num_particles=16, num_pileup=10)
@@ -87,6 +93,7 @@ CASES = {
     "exatrkx-gnn": Case(make_tiny("exatrkx-gnn"), graph_event),
     "exatrkx-module-map": Case(make_module_map, module_event, trained=False),
     "linking": Case(make_linking, trackster_event),
+    "linking-tokens": Case(make_tokens, trackster_event),
 }
 
 

@@ -157,6 +157,16 @@ class Linking(System):
 
         return import_weights(state, config)
 
+    def attributions(self, events: Iterable[Event]) -> dict[str, dict[str, float]]:
+        """Return how much each feature moves the edge ``score`` and the node ``encoder``, means over tracksters."""
+        from hitloom.systems.linking.attribution import feature_importance
+
+        chosen = list(events)
+        return {
+            "score": feature_importance(self, chosen, target="score"),
+            "encoder": feature_importance(self, chosen, target="encoder"),
+        }
+
     def export_signature(self) -> ExportSignature:
         from hitloom.systems.linking.exportable import linking_signature
 
