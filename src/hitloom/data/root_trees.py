@@ -75,17 +75,31 @@ class RootTreeWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._part is not None
+        whole = kind is None
         try:
-            if kind is None:
+            if whole:
                 for tree in self._trees.values():
                     tree.finish(self._file)
+                _describe_classes(self._file)
                 for name, value in self._texts.items():
                     self._file[name] = value
             self._file.close()
-            if kind is None:
+            if whole:
                 self._part.replace(self.path)
         finally:
             self._part.unlink(missing_ok=True)
+
+
+def _describe_classes(file: Any) -> None:
+    """Add the descriptions of the classes of a tree, which older ROOT versions ask for, to the file's list."""
+    import uproot
+    from uproot.writing._cascade import RawStreamerInfo
+
+    leaf, branch, tree = uproot.models.TLeaf, uproot.models.TBranch, uproot.models.TTree
+    models = (leaf.Model_TLeafF_v1, leaf.Model_TLeafI_v1, leaf.Model_TLeafL_v1, branch.Model_TBranch_v13)
+    found = {raw[-2:]: raw for model in (*models, tree.Model_TTree_v20) for raw in model.class_rawstreamers}
+    streamers = [RawStreamerInfo(*raw) for raw in found.values()]
+    file.file._cascading.streamers.update_streamers(file.file.sink, streamers)
 
 
 class _Tree:
@@ -152,6 +166,6 @@ class _Tree:
     def _directory(self, file: Any) -> Any:
         """Return uproot's record of the folder, made where it is not there yet."""
         if not self.folder:
-            return file._cascading.rootdirectory
+            return file._cascading
         known = {key.partition(";")[0] for key in file.keys(recursive=True, filter_classname="TDirectory")}
         return (file[self.folder] if self.folder in known else file.mkdir(self.folder))._cascading
