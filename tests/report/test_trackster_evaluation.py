@@ -353,10 +353,10 @@ def test_events_without_layer_clusters_have_no_official_rates(events, results):
 
 def test_attributions_and_history_come_from_inside(events, results):
     history = [{"epoch": 0, "loss": 1.0}]
-    inside = Inside(attributions=lambda some: {"raw_energy": float(len(list(some)))}, history=history)
+    inside = Inside(attributions=lambda some: {"score": {"time": float(len(some))}}, history=history)
     config = QUICK.model_copy(update={"num_attribution_events": 3})
     found = evaluate_results(results, events=events, config=config, inside=inside)
-    assert found["attributions"]["values"] == {"raw_energy": 3.0}
+    assert found["attributions"]["values"] == {"score": {"time": 3.0}}
     assert found["history"] == history
 
 

@@ -53,7 +53,7 @@ def events():
 def written(events, tmp_path_factory):
     """The folder of one evaluation and its metrics."""
     folder = tmp_path_factory.mktemp("evaluation")
-    inside = Inside(attributions=lambda some: {"raw_energy": 0.4, "time": -0.1}, history=HISTORY)
+    inside = Inside(attributions=lambda some: {"score": {"raw_energy": 0.4, "time": 0.1}}, history=HISTORY)
     results = [result_of(event) for event in events]
     return folder, evaluate_results(results, events=events, config=SMALL, output=folder, inside=inside, name="network")
 
@@ -81,7 +81,7 @@ def test_every_plot_is_a_picture_and_in_the_report(written):
         assert f'id="plot-{plot.name}"' in page
     wanted = ("rate_efficiency_energy", "rate_split_energy", "overlap_map_after_signal", "edge_roc", "edge_thresholds")
     wanted += ("edge_score_log", "edge_confusion", "edge_reliability", "edge_scores_by_energy", "feature_nodes")
-    wanted += ("feature_nodes_correlation", "network_losses", "network_attributions", "overlap_missing_per_event")
+    wanted += ("feature_nodes_correlation", "network_losses", "network_attributions_score", "overlap_missing_per_event")
     assert set(wanted) <= {plot.name for plot in plots_of(metrics, SMALL)}
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hitloom.event import Event
     from hitloom.report.family import Inside
     from hitloom.training.checkpoint import Checkpoint
 
@@ -22,9 +24,17 @@ def inside_of(checkpoint: str | Path | Checkpoint, *, accelerator: str = "auto")
     from hitloom.training.reconstruct import Reconstructor
 
     reconstruct = Reconstructor(checkpoint, accelerator=accelerator)
+    of_system = getattr(reconstruct.system, "attributions", None)
+
+    def attributions(events: Iterable[Event]) -> Mapping[str, Mapping[str, float]]:
+        found: Mapping[str, Mapping[str, float]] = of_system(
+            event.clone().to(str(reconstruct.device)) for event in events
+        )
+        return found
+
     return Inside(
         graphs=reconstruct.graphs,
-        attributions=getattr(reconstruct.system, "attributions", None),
+        attributions=attributions if of_system is not None else None,
         history=history_of(reconstruct.checkpoint.path),
     )
 

@@ -26,7 +26,7 @@ _FAMILIES = {
     "tracks": "hitloom.report.track_family:TrackFamily",
 }
 
-AttributionsOf = Callable[[Iterable[Event]], Mapping[str, float]]
+AttributionsOf = Callable[[Iterable[Event]], Mapping[str, Mapping[str, float]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Inside:
     graphs : callable or None
         Returns the graphs that the network builds on an event, for the loss budget.
     attributions : callable or None
-        Returns how much each input feature moves the scores of some events.
+        Returns, for what is attributed, how much each input feature moves it in some events.
     history : sequence of mapping
         One row an epoch of the training, as in ``metrics.csv`` of a run.
     """

@@ -6,7 +6,7 @@ Shape letters: P points, D draws, G cells along an axis.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,11 +49,12 @@ def heat_figure(
     """
     figure, axes = _row(len(panels), theme)
     largest = max((float(np.nanmax(np.abs(item.values), initial=0.0)) for item in panels.values()), default=0.0) or 1.0
-    style = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest} if signed else {"cmap": "viridis", "vmin": 0.0,
-                                                                                 "vmax": largest}  # fmt: skip
+    colours, lowest = ("RdBu_r", -largest) if signed else ("viridis", 0.0)
     mesh = None
     for one, (title, item) in zip(axes, panels.items(), strict=True):
-        mesh = one.pcolormesh(item.x, item.y, np.ma.masked_invalid(item.values), rasterized=True, **style)
+        mesh = one.pcolormesh(
+            item.x, item.y, np.ma.masked_invalid(item.values), cmap=colours, vmin=lowest, vmax=largest, rasterized=True
+        )
         one.grid(False)
         if signed:
             one.set_facecolor(theme.grid)  # else a cell of 0 looks like one without entries
@@ -62,7 +63,7 @@ def heat_figure(
         if not np.isfinite(item.values).any():
             message(one, theme, "no entries")
         elif nodes is not None:
-            one.scatter(*nodes.T, s=1.5, color=theme.muted, linewidths=0, rasterized=True)
+            one.scatter(nodes[:, 0], nodes[:, 1], s=1.5, color=theme.muted, linewidths=0, rasterized=True)
             one.set_xlim(item.x[0], item.x[-1])
             one.set_ylim(item.y[0], item.y[-1])
     if mesh is not None:
@@ -91,8 +92,8 @@ def scatter_figure(
     values = [value for _, value in panels.values() if value.size]
     low, high = (float(min(v.min() for v in values)), float(max(v.max() for v in values))) if values else (0.0, 1.0)
     drawn = None
-    for one, (title, (place, value)) in zip(axes, panels.items(), strict=True):
-        columns = [place[:, axis] for axis in range(len(axis_names))]
+    for one, (title, (place, value)) in zip(cast("list[Any]", axes), panels.items(), strict=True):
+        columns: Any = [place[:, axis] for axis in range(len(axis_names))]
         drawn = one.scatter(*columns, c=value, s=6, cmap="viridis", vmin=low, vmax=high, linewidths=0)
         _title(one, title, theme)
         _name_all(one, axis_names, theme)

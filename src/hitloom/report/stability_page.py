@@ -78,7 +78,7 @@ def write_stability(
 
 def _arrays(run: StabilityRun) -> dict[str, Any]:
     """Return the places of all maps with sums and counts, as ``model/map/column``."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for model, study in zip(run.models, run.studies, strict=True):
         maps = {"edges": study.maps.edges} | {f"objects_{kind}": item for kind, item in study.maps.objects.items()}
         for name, points in maps.items():

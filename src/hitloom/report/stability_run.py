@@ -70,7 +70,9 @@ class StabilityRun:
         }
         if len(self.studies) == 2:
             names = [model.name for model in self.models]
-            found["comparison"] = {"first": names[0], "second": names[1]} | compare_models(*self.studies, self.pairs)
+            found["comparison"] = {"first": names[0], "second": names[1]} | compare_models(
+                self.studies[0], self.studies[1], self.pairs
+            )
         return found
 
 

@@ -152,8 +152,8 @@ def _main_result(
         values = inside.attributions(chosen)
         attributions = {
             "num_events": len(chosen),
-            "values": {name: float(value) for name, value in values.items()},
-            "definition": "integrated gradients of the edge scores, mean of |attribution| over tracksters and events",
+            "values": {target: dict(features) for target, features in values.items()},
+            "definition": "integrated gradients, mean of |attribution| over the tracksters of the events",
         }
     return {
         "data_fingerprint": extra.fingerprint.result(),

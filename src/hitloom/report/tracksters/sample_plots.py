@@ -10,6 +10,8 @@ from hitloom.report.tracksters.config import TracksterEvaluationConfig
 from hitloom.report.tracksters.figures import panels_figure
 from hitloom.report.tracksters.sample_figures import bars_figure, correlation_figure, history_curves, loss_figure
 
+TARGETS = {"score": "score of edges", "encoder": "node encoder"}
+
 
 def sample_plots(metrics: Mapping[str, Any], config: TracksterEvaluationConfig) -> list[Plot]:
     """Return the plots that the metrics allow."""
@@ -50,15 +52,14 @@ def _features(found: Mapping[str, Any] | None, name: str, what: str, title: str)
 
 
 def _attributions(found: Mapping[str, Any] | None) -> Iterator[Plot]:
-    if found is None or not found["values"]:
-        return
-    yield Plot(
-        name="network_attributions",
-        title="What the network looks at",
-        lead=f"{found['definition'][:1].upper()}{found['definition'][1:]}.",
-        facts=(("sample", f"{found['num_events']} events"),),
-        draw=lambda: bars_figure(found["values"], x_label="mean |attribution|"),
-    )
+    for target, values in (found["values"] if found is not None else {}).items():
+        yield Plot(
+            name=f"network_attributions_{target}",
+            title=f"What the {TARGETS.get(target, target)} rests on",
+            lead=f"{found['definition'][:1].upper()}{found['definition'][1:]}.",  # type: ignore[index]
+            facts=(("sample", f"{found['num_events']} events"),),  # type: ignore[index]
+            draw=lambda values=values: bars_figure(values, x_label="mean |attribution|"),  # type: ignore[misc]
+        )
 
 
 def _history(rows: list[dict[str, Any]], config: TracksterEvaluationConfig) -> Iterator[Plot]:
