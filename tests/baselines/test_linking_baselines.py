@@ -24,7 +24,7 @@ from hitloom.data.trackster_event import trackster_event
 from hitloom.errors import DataError
 from hitloom.event import Event
 from hitloom.grouping import connected_components
-from hitloom.metrics.energy_overlap import energy_overlap, match_groups
+from hitloom.metrics.energy_overlap import object_overlap
 from trackster_toy import LAYER_Z, toy_trackster_event
 
 NAMES = ("distance", "merge-all", "merge-none", "skeleton")
@@ -96,8 +96,13 @@ def test_scan_finds_the_best_cut():
     def lost(cut):
         total = 0.0
         for event, result in zip(events, run_distance(events, DistanceConfig(max_distance=cut)), strict=True):
-            truth = match_groups(event.object_index)
-            found = energy_overlap(energy=event.energy, true_labels=truth, labels=result.labels)
+            found = object_overlap(
+                energy=event.energy,
+                share_index=event.share_index,
+                share_fraction=event.share_fraction,
+                labels=result.labels,
+                num_objects=event.num_objects,
+            )
             total += found.missing.sum() + found.foreign.sum()
         return total
 

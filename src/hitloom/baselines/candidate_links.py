@@ -24,7 +24,7 @@ from hitloom.errors import DataError
 from hitloom.event import Event
 from hitloom.grouping.components import union_find
 from hitloom.metrics.edge_energy import confusion, edge_rates
-from hitloom.metrics.energy_overlap import energy_overlap, match_groups
+from hitloom.metrics.energy_overlap import object_overlap
 from hitloom.result import Result
 
 CERTAIN = 20.0
@@ -49,10 +49,10 @@ class DistanceConfig(Config):
     ----------
     max_distance
         Largest distance of two barycentres across, cm; the default is the best on simulated events of ten pions (see
-        ``docs/linking_baselines.md``). :func:`scan_distance` finds it for others.
+        ``docs/baselines.md``); :func:`scan_distance` finds it for others.
     """
 
-    max_distance: float = Field(default=6.0, gt=0)
+    max_distance: float = Field(default=1.5, gt=0)
 
 
 def run_merge_all(events: Iterable[Event], config: MergeAllConfig | None = None) -> Iterator[Result]:
@@ -105,8 +105,9 @@ def scan_distance(
 ) -> DistanceConfig:
     """Return the cut that serves best on (training) events; of equally good ones the smallest.
 
-    ``objective``: the least missing plus foreign energy (dU + dO) against the matches, or the largest energy-weighted
-    F1 of candidate edges, where an edge weighs the larger raw energy of its ends and is true with a target above 0.
+    ``objective``: the least missing plus foreign energy (dU + dO) of the objects by their shares of the tracksters, or
+    the largest energy-weighted F1 of candidate edges, where an edge weighs the larger raw energy of its ends and is
+    true with a target above 0.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def scan_distance(
         When no event has a candidate edge, or one has no truth.
     """
     for event in events:
-        for name in ("edge_y", "object_index"):
+        for name in ("edge_y", "share_index"):
             if name not in event:
                 raise DataError(f"{event.describe()}: field '{name}' is needed to scan the cut and not in the event")
     if not any(candidates(event).shape[1] for event in events):
@@ -129,7 +130,13 @@ def _lost(scored: Sequence[tuple[Event, Floats]], cut: float) -> float:
     lost = 0.0
     for event, distance in scored:
         labels = union_find(candidates(event)[:, torch.from_numpy(distance < cut)], event.num_points)
-        found = energy_overlap(energy=event.energy, true_labels=match_groups(event.object_index), labels=labels)
+        found = object_overlap(
+            energy=event.energy,
+            share_index=event.share_index,
+            share_fraction=event.share_fraction,
+            labels=labels,
+            num_objects=event.num_objects,
+        )
         lost += float(found.missing.sum() + found.foreign.sum())
     return lost
 
