@@ -29,7 +29,7 @@ def contract_path(model: str | Path) -> Path:
 
 def embedded_text(contract: Mapping[str, Any]) -> dict[str, str]:
     """Return the text to put into a file by its name, empty for a system without a contract."""
-    return {EMBEDDED: json.dumps(contract | {"hitloom": __version__})} if contract else {}
+    return {EMBEDDED: json.dumps({**contract, "hitloom": __version__})} if contract else {}
 
 
 def write_contract(path: Path, contract: Mapping[str, Any], *, model: Path, name: str, to: str) -> None:
