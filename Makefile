@@ -30,6 +30,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/dbscan.py
 	$(BIN)/python benchmarks/eggnet.py
 	$(BIN)/python benchmarks/interaction.py
+	$(BIN)/python benchmarks/linking.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/segmentation.py

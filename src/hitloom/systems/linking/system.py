@@ -5,7 +5,8 @@ Shape letters: N tracksters, E edges, B events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -79,13 +80,22 @@ class Linking(System):
 
         Scales that came with weights stay: the weights mean nothing without them.
         """
-        chosen, inputs = list(events) if not isinstance(events, Sequence) else events, self.network.inputs
-        if not bool(inputs.fitted):
-            inputs.fit(chosen)
-        if self.config.loss.alpha is None:
-            num_edges = num_false = 0
-            for event in chosen:
+        inputs, alpha = self.network.inputs, self.config.loss.alpha
+        if bool(inputs.fitted) and alpha is not None:
+            return
+        num_edges = num_false = 0
+
+        def counted() -> Iterator[Event]:
+            nonlocal num_edges, num_false
+            for event in events:
                 num_edges, num_false = num_edges + len(event.edge_y), num_false + int((event.edge_y <= 0).sum())
+                yield event
+
+        if bool(inputs.fitted):
+            deque(counted(), maxlen=0)
+        else:
+            inputs.fit(counted())
+        if alpha is None:
             self.alpha.fill_(0.5 + num_false / max(1, num_edges) / 2)
 
     def loss(self, scores: Scores, event: Event) -> Loss:
