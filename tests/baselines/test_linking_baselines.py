@@ -236,7 +236,7 @@ def test_endcaps_and_phi_are_alike():
 def test_the_window_is_symmetric():
     strong = line(range(1, 21), eta=2.0, phi=0.0, energy=100)
     wide = {"projective_low": (1e4, 1e4), "projective_high": (1e4, 1e4)}
-    for phi, joined in ((0.09, True), (-0.09, True), (0.11, False), (-0.11, False)):
+    for phi, joined in ((0.034, True), (-0.034, True), (0.038, False), (-0.038, False)):
         weak = line([24, 25], eta=2.0, phi=phi, energy=2, spread=0.0)
         assert bool(links_of(event_of(strong, weak), **wide)) == joined, phi
 
