@@ -10,6 +10,7 @@ import csv
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -136,10 +137,13 @@ def read_geometry(path: str | Path) -> EndcapGeometry:
     missing = [name for name in COLUMNS if name not in rows[0]]
     if missing:
         raise ConfigError(f"{path}: column '{missing[0]}' is missing. Wanted: {', '.join(COLUMNS)}.")
-    values = {name: np.array([_number(path, row, name) for row in rows]) for name in COLUMNS if name != "section"}
-    section = np.array([_section(path, row) for row in rows], dtype=np.int64)
+    values: dict[str, Any] = {
+        name: np.array([_number(path, row, name) for row in rows]) for name in COLUMNS if name != "section"
+    }
     del values["layer"]
-    geometry = EndcapGeometry(name=path.stem, section=section, **places, **values)
+    values |= places
+    section = np.array([_section(path, row) for row in rows], dtype=np.int64)
+    geometry = EndcapGeometry(name=path.stem, section=section, **values)
     _check(path, geometry)
     return geometry
 
