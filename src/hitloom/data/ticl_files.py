@@ -36,8 +36,10 @@ class TiclFile:
     ----------
     split : str or None
         train, val or test, from the folder that the file lies in.
-    entries : dict
-        Number of entries of each tree of interest.
+    trees : tuple of str
+        Trees of interest that the file has; the entries of the first are the events.
+    num_entries : int
+        Of the first tree.
     extras : tuple of str
         Branches of the tree ``hitloom``.
     event_ids : (B,) int64 or None
@@ -49,7 +51,8 @@ class TiclFile:
     path: Path
     split: str | None
     folder: str
-    entries: dict[str, int]
+    trees: tuple[str, ...]
+    num_entries: int
     extras: tuple[str, ...]
     event_ids: NDArray[np.int64] | None
     provenance: dict[str, Any]
@@ -106,7 +109,7 @@ def opened(path: Path) -> Iterator[Any]:
 def look_at(path: Path, split: str | None, choose: Choose) -> TiclFile | None:
     """Return what a file holds; None, with a warning, when it has no keys.
 
-    ``choose`` gets the names of all trees and the provenance, and says which trees are of interest.
+    ``choose`` gets the names of all trees and the provenance, and says which trees are of interest, the main one first.
 
     Raises
     ------
@@ -129,21 +132,22 @@ def look_at(path: Path, split: str | None, choose: Choose) -> TiclFile | None:
         try:
             provenance = _json(str(file[text])) if text in classes else {}
             chosen = [name for name in choose(path, names, provenance) if name in names]
-            entries = {name: int(file[prefix + name].num_entries) for name in chosen}
+            num_entries = int(file[prefix + chosen[0]].num_entries)
+            extras = tuple(file[prefix + EXTRA_TREE].keys(recursive=False)) if EXTRA_TREE in chosen else ()
         except DataError:
             raise
         except Exception as error:
             raise DataError(f"{path}: a tree cannot be read: {reason(error)}; mend: copy the file again") from None
         ids = None
-        extras = tuple(file[prefix + EXTRA_TREE].keys(recursive=False)) if EXTRA_TREE in entries else ()
-        if "event" in extras and entries[EXTRA_TREE]:
+        if "event" in extras and num_entries:
             columns = read_columns(file, path, prefix + EXTRA_TREE, {"event": Column("Long64_t")})
             ids = columns["event"].values.astype(np.int64)
         return TiclFile(
             path=path,
             split=split,
             folder=folder,
-            entries=entries,
+            trees=tuple(chosen),
+            num_entries=num_entries,
             extras=extras,
             event_ids=ids,
             provenance=provenance,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hitloom._version import __version__
 from hitloom.data import ticl_layout as layout
+from hitloom.data.files import reason
 from hitloom.data.jagged import Jagged
 from hitloom.data.root_records import Column
 from hitloom.data.splits import SPLITS
@@ -51,10 +52,6 @@ class TiclSource:
     def num_events(self) -> int:
         return len(self.event_ids)
 
-    def main_tree(self) -> str:
-        """Return the tree whose entries are the events."""
-        return layout.GRAPH_TREE if self.layout == "A" else self.collection
-
     def splits(self) -> dict[str, list[int]] | None:
         """Return the event ids of train, val and test where the files lie in such folders."""
         if all(file.split is None for file in self.files):
@@ -62,7 +59,7 @@ class TiclSource:
         found: dict[str, list[int]] = {name: [] for name in SPLITS}
         start = 0
         for file in self.files:
-            stop = start + file.entries[self.main_tree()]
+            stop = start + file.num_entries
             if file.split is not None:
                 found[file.split] += self.event_ids[start:stop].tolist()
             start = stop
@@ -91,7 +88,7 @@ def open_ticl(
     Raises
     ------
     DataError
-        When there is no file, one is damaged, lacks the trees, or its trees differ in length.
+        When there is no file, one is damaged or lacks the trees.
     """
     for kind, value, valid in (("layout", layout_name, layout.LAYOUTS), ("truth", truth, layout.TRUTHS)):
         if value is not None and value not in valid:
@@ -101,10 +98,7 @@ def open_ticl(
     files = tuple(file for file in looked if file is not None)
     if not files:
         raise DataError(f"{source}: no file with events in it")
-    main = chosen.trees_needed()[0]
-    for file in files:
-        _check_entries(file, main)
-    sizes = [file.entries[main] for file in files]
+    sizes = [file.num_entries for file in files]
     event_ids = np.arange(sum(sizes))
     if all(file.event_ids is not None or not size for file, size in zip(files, sizes, strict=True)):
         named = [file.event_ids for file in files if file.event_ids is not None]
@@ -148,12 +142,16 @@ class _Choice:
         return trees if self.layout == "A" else [*trees, *sim, "associations", "TICLGraph", layout.GRAPH_TREE]
 
 
-def _check_entries(file: TiclFile, main: str) -> None:
-    for tree, number in file.entries.items():
-        if number != file.entries[main]:
+def _check_entries(root: Any, file: TiclFile) -> None:
+    for tree in file.trees[1:]:
+        try:
+            number = int(root[file.full_name(tree)].num_entries)
+        except Exception as error:  # uproot raises what its parts raise: every kind of error
+            raise DataError(f"{file.path}: tree '{file.full_name(tree)}' cannot be read: {reason(error)}") from None
+        if number != file.num_entries:
             raise DataError(
                 f"{file.path}: tree '{file.full_name(tree)}' has {number} entries, but "
-                f"'{file.full_name(main)}' has {file.entries[main]}; the file is damaged or was merged badly"
+                f"'{file.full_name(file.trees[0])}' has {file.num_entries}; the file is damaged or was merged badly"
             )
 
 
@@ -202,10 +200,11 @@ def _events(
 ) -> Iterator[Event]:
     before, end = 0, source.num_events if limit is None else min(source.num_events, skip + limit)
     for file in source.files:
-        size = file.entries[source.main_tree()]
+        size = file.num_entries
         low, high = max(skip - before, 0), min(end - before, size)
         if low < high:
             with opened(file.path) as root:
+                _check_entries(root, file)
                 for start in range(low, high, chunk_size):
                     stop = min(start + chunk_size, high)
                     ids = source.event_ids[before + start : before + stop].tolist()
@@ -233,7 +232,7 @@ def _chunk(
         where = f"{file.path}: tree '{file.full_name(layout.GRAPH_TREE)}'"
         check_graph(graph, where, start)
         extra = {}
-        if layout.EXTRA_TREE in file.entries:
+        if layout.EXTRA_TREE in file.trees:
             extra = columns(layout.EXTRA_TREE, layout.EXTRA_OBJECTS, list(layout.EXTRA_OBJECTS))
         for row, event_id in enumerate(ids):
             event = graph_event(graph, row, f"{where}: entry {start + row}", extra=extra)
@@ -285,23 +284,23 @@ def _dumper_trees(columns: Any, file: TiclFile, collection: str, truth: str) -> 
         "tracksters": columns(collection, some(layout.TRACKSTERS, layout.TRACKSTERS_NEEDED), infinite=multiplicity),
     }
     sim = f"simtracksters{truth}"
-    if sim in file.entries:
+    if sim in file.trees:
         wanted = some(layout.SIM_TRACKSTERS, (*layout.SIM_NEEDED, *layout.SIM_OPTIONAL))
         trees["sim"] = columns(sim, wanted, layout.SIM_OPTIONAL, multiplicity)
-    if sim in file.entries and "associations" in file.entries:
+    if sim in file.trees and "associations" in file.trees:
         branches = list(layout.association_branches(collection, truth).items())[:3]
         found = columns("associations", dict(branches), [name for name, _ in branches])
         if len(found) == 3:
             trees["associations"] = found
-    if "TICLGraph" in file.entries:
+    if "TICLGraph" in file.trees:
         trees["TICLGraph"] = columns("TICLGraph", some(layout.CANDIDATE_GRAPH, ("outer",)))
-    if layout.EXTRA_TREE in file.entries:
+    if layout.EXTRA_TREE in file.trees:
         # objects and shares are those of the truth that was written
         wanted = dict(layout.EXTRA_PARTS)
         if file.provenance.get("truth", "SC") == truth:
             wanted |= layout.EXTRA_OBJECTS | layout.EXTRA_SHARES
         trees["hitloom"] = columns(layout.EXTRA_TREE, wanted, list(wanted))
-    elif layout.GRAPH_TREE in file.entries and truth == "SC":
+    elif layout.GRAPH_TREE in file.trees and truth == "SC":
         # layout A beside it knows which sim tracksters are pile-up
         pileup = {"simTrackster_isPU": layout.GRAPH["simTrackster_isPU"]}
         trees["graph"] = columns(layout.GRAPH_TREE, pileup, list(pileup))
