@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from hitloom.data.perturb import ErrorBars
+from hitloom.data.perturb import ErrorBars, FeatureOffset
 from hitloom.data.store import EventWriter
 from hitloom.event import Event
 from hitloom.registry import get_system
@@ -123,11 +123,12 @@ def test_two_models_on_the_same_samples(cli: Callable[..., Any], place: Path, tm
         assert not np.array_equal(maps["linking-1/edges/shift"], maps["linking-2/edges/shift"])
 
 
-def test_without_noise_nothing_changes(cli: Callable[..., Any], place: Path, tmp_path: Path):
-    outcome = cli("stability", place / "linking-1.ckpt", place / "tracksters", "-p", "offset", "--feature", "time",
-                  "--max-offset", 0, "--samples", 2, "--resolution", 10, "-o", tmp_path / "none")  # fmt: skip
-    assert outcome.code == 0, outcome.err
-    means = numbers(tmp_path / "none")["models"]["linking-1"]["means"]
+def test_without_noise_nothing_changes(place: Path):
+    model = Model(name="m", reconstruct=Reconstructor(place / "linking-1.ckpt"), threshold=0.6)
+    still = FeatureOffset(feature="raw_energy", max_offset=0.0)
+    events = [toy_trackster_event(seed) for seed in (1, 2)]
+    run = run_stability([model], events, still, num_partition_samples=2, num_edge_samples=2)
+    means = run.result()["models"]["m"]["means"]
     assert means["flip_rate"]["value"] == means["shift"]["value"] == 0.0
     assert means["rand_index"]["value"] == means["kept_pairs"]["value"] == 1.0
 

@@ -18,6 +18,7 @@ from hitloom.export.served_linking import read_partitions, write_events
 from hitloom.systems.linking import Linking, LinkingConfig
 
 EVENTS = "events.txt"
+pytestmark = pytest.mark.slow  # the compiler takes half a minute
 
 
 @pytest.fixture(scope="module")

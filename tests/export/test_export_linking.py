@@ -212,6 +212,9 @@ def test_every_form_of_the_network_leaves_as_torchscript(options: dict[str, obje
     system = Linking(LinkingConfig.model_validate(SMALL | {"num_iterations": 1} | options)).eval()
     report = export(system, tmp_path / "model.pt", to="torchscript")
     assert max(check["max_difference"] for check in report["parity"]) < 1e-5
+    graph = str(torch.jit.load(tmp_path / "model.pt").inlined_graph)
+    neighbours = "num_neighbours" in str(options)  # that search is traced for the CPU
+    assert neighbours or "cpu" not in graph.replace("device=cpu", ""), "tied to a device"
     contract = json.loads(contract_path(tmp_path / "model.pt").read_text())
     assert len(contract["edge_features"]) == (7 if "skeleton" in options.get("inputs", {}) else 5)  # type: ignore[operator]
 

@@ -83,7 +83,7 @@ class LinkNetwork(nn.Module):
             init_xavier(self)
         with torch.no_grad():
             for layer in self.attention:
-                layer.attention.output.weight.mul_(attention.output_gain)  # type: ignore[union-attr]
+                layer.attention.output.weight.mul_(attention.output_gain)  # type: ignore[operator, union-attr]
 
     def _encoder(self, in_dim: int, hidden: int, *, out_dim: int | None = None, output: str = "LeakyReLU") -> MLP:
         return MLP(
@@ -155,9 +155,9 @@ def nearest_rows(place: Tensor, k: int, sizes: Sequence[int] | None) -> Tensor:
 def legacy_loops(num_nodes: int, sizes: Sequence[int] | None, like: Tensor) -> Tensor:
     """Return how often each node meets itself in old weights: the first of an event for all of it, others never."""
     loops = like.new_zeros(num_nodes)
-    if sizes is None:  # no number is frozen in a traced graph
-        here = torch.arange(num_nodes, device=like.device) == 0
-        return here * (loops + 1).sum()
+    if sizes is None:  # neither a number nor a device is frozen in a traced graph
+        place = (loops + 1).cumsum(0)
+        return (place == 1) * (loops + 1).sum()
     first = 0
     for size in sizes:
         if size:
