@@ -72,7 +72,7 @@ class CosineAttention(nn.Module):
             gathered = _among_all(query, key, value, scale)
         else:
             events = zip(*(tensor.split(list(sizes)) for tensor in (query, key, value)), strict=True)
-            gathered = torch.cat([_among_all(*event, scale) for event in events])
+            gathered = torch.cat([_among_all(q, k, v, scale) for q, k, v in events])
         return self.output(gathered.reshape(x.shape).to(x.dtype))
 
 

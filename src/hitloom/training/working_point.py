@@ -25,9 +25,10 @@ def settle_working_point(path: Path, events: Sequence[Event], *, device: torch.d
     """
     loaded = load_checkpoint(path)
     system = loaded.build_system().to(device)
-    if not hasattr(system, "choose_working_point"):
+    choose: Any = getattr(system, "choose_working_point", None)
+    if choose is None:
         return {}
-    chosen: dict[str, Any] = system.choose_working_point(event.to(device) for event in events)
+    chosen: dict[str, Any] = choose(event.to(device) for event in events)
     if chosen:
         values = loaded.config.model_dump()
         values["model"] = merged(values["model"], chosen)

@@ -67,6 +67,7 @@ class LinkingTokens(System):
     Config: ClassVar[type[TokenConfig]] = TokenConfig  # type: ignore[assignment]
     validates_partition: ClassVar[bool] = False
     config: TokenConfig
+    positions: Tensor
 
     def __init__(self, config: TokenConfig) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ def validation_sums(config: LinkingConfig, scores: Scores, event: Event) -> dict
     weight = energy[edge_index].amax(0)
     merged, true = kept_edges(edge_index, probability, energy, thresholds), event.edge_y > 0
     kind = pair_class(event) if "object_index" in event else torch.ones_like(edge_index[0])
-    sums = {}
+    sums: dict[str, float] = {}
     for place, name in enumerate(PAIR_CLASSES):
         rows = kind == place
         counts = confusion(merged[rows], true[rows], weight[rows])
@@ -61,7 +61,7 @@ def _overlap(event: Event, labels: Tensor) -> dict[str, float]:
 
 def validation_rates(sums: Mapping[str, float]) -> dict[str, float]:
     """Return the rates of all edges, ``val_<class>_<rate>`` where a class has edges, and the energy lost."""
-    values = {}
+    values: dict[str, float] = {}
     for name in ("", *PAIR_CLASSES):
         parts = [name] if name else PAIR_CLASSES
         counts = {count: sum(sums[f"{part}/{count}"] for part in parts) for count in CONFUSION_NAMES}
