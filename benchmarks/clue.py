@@ -125,7 +125,11 @@ def ours_3d(event: dict[str, Array]) -> Array:
 
 
 def with_trees_3d(event: dict[str, Array]) -> Array:
-    """CLUE3D by its definition; one tree per layer over (x, y) / |z|, where chords are never longer than arcs."""
+    """CLUE3D by its definition; one tree per layer over (x, y) / |z|.
+
+    The distance across takes the arc at the other cluster's radius: where that is the smaller one, by d at most, the
+    chord exceeds it by no more than 1 / sqrt(1 - d / r).
+    """
     s = Clue3dSettings()
     x, y, z, energy, layer = (event[name] for name in ("x", "y", "z", "energy", "layer"))
     far, num = np.abs(z), len(x)
@@ -147,7 +151,7 @@ def with_trees_3d(event: dict[str, Array]) -> Array:
     total = np.zeros(num)
     for number, row in rows.items():
         for other in siblings(number):
-            found = trees[other].query_ball_point(trees[number].data, reach[row] / far[row] * (1 + 1e-9))
+            found = trees[other].query_ball_point(trees[number].data, 1.1 * reach[row] / far[row])
             i = np.repeat(row, [len(part) for part in found])
             j = rows[other][np.concatenate([np.asarray(part, int) for part in found])] if len(i) else i
             near = square(i, j) < reach[i] ** 2
@@ -168,7 +172,9 @@ def with_trees_3d(event: dict[str, Array]) -> Array:
                 better = (value < best[asking]) | ((value == best[asking]) & (rank[j] > rank[nearest[asking]]))
                 better &= np.isfinite(value)
                 best[asking[better]], nearest[asking[better]] = value[better], j[better]
-                done = (k >= size) | (chord[:, -1] * far[asking] > np.sqrt(best[asking]))
+                limit = np.sqrt(best[asking])
+                room = np.maximum(1 - np.minimum(limit / (slope * far)[asking], 1), 0)
+                done = (k >= size) | (chord[:, -1] * far[asking] * np.sqrt(room) > limit)
                 asking, k = asking[~done], 4 * k
     delta = np.sqrt(best)
     critical = np.where(event["scintillator"], event["radius"], s.critical_xy_distance)
