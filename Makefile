@@ -26,6 +26,7 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/knn.py
+	$(BIN)/python benchmarks/clue.py
 	$(BIN)/python benchmarks/candidate_graph.py
 	$(BIN)/python benchmarks/dbscan.py
 	$(BIN)/python benchmarks/eggnet.py
