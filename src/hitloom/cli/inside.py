@@ -24,7 +24,7 @@ def inside_of(checkpoint: str | Path | Checkpoint, *, accelerator: str = "auto")
     from hitloom.training.reconstruct import Reconstructor
 
     reconstruct = Reconstructor(checkpoint, accelerator=accelerator)
-    of_system = getattr(reconstruct.system, "attributions", None)
+    of_system: Any = getattr(reconstruct.system, "attributions", None)
 
     def attributions(events: Iterable[Event]) -> Mapping[str, Mapping[str, float]]:
         found: Mapping[str, Mapping[str, float]] = of_system(
@@ -34,7 +34,7 @@ def inside_of(checkpoint: str | Path | Checkpoint, *, accelerator: str = "auto")
 
     return Inside(
         graphs=reconstruct.graphs,
-        attributions=attributions if of_system is not None else None,
+        attributions=None if of_system is None else attributions,
         history=history_of(reconstruct.checkpoint.path),
     )
 

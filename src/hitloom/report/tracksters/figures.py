@@ -46,7 +46,7 @@ def threshold_figure(
     figure, (axes,) = canvas(theme)
     for colour, name in zip(SERIES, ("f1", "precision", "recall", "accuracy"), strict=False):
         label = "F1" if name == "f1" else name
-        axes.plot(scan["threshold"], floats(scan[name]), color=colour, linewidth=1.6, label=label)
+        axes.plot(floats(scan["threshold"]), floats(scan[name]), color=colour, linewidth=1.6, label=label)
     for number, (limit, cut) in enumerate(cuts):
         axes.axvline(cut, color=theme.muted, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
         text = "working point" if len(cuts) == 1 else (f"< {limit:g} GeV" if number + 1 < len(cuts) else "above")

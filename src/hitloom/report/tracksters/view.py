@@ -105,7 +105,7 @@ def trackster_view(event: Event, result: Result) -> TracksterView:
         layer, before = np.zeros(len(raw), dtype=np.int64), np.arange(len(raw))
         truth = event.object_index.numpy()
     owner = np.where(before >= 0, np.append(after, -1)[before], -1)
-    colour = {"truth": _by_size(np.bincount(truth[truth >= 0], energy[truth >= 0], minlength=num_objects))}
+    colour = {"truth": _by_size(_sums(truth, energy, num_objects))}
     for mode, parts, number in (("before", before, len(raw)), ("after", owner, num_candidates)):
         colour[mode] = _same_colours(parts, truth, energy, number, colour["truth"])
     return TracksterView(
@@ -118,8 +118,8 @@ def trackster_view(event: Event, result: Result) -> TracksterView:
         after=owner,
         truth=truth,
         trackster_energy=raw,
-        candidate_energy=np.bincount(after[after >= 0], raw[after >= 0], minlength=num_candidates),
-        object_energy=np.bincount(truth[truth >= 0], energy[truth >= 0], minlength=num_objects),
+        candidate_energy=_sums(after, raw, num_candidates),
+        object_energy=_sums(truth, energy, num_objects),
         candidate_tracksters=np.bincount(after[after >= 0], minlength=num_candidates),
         object_pdg=event.object_pdg.numpy() if "object_pdg" in event else np.zeros(num_objects, dtype=np.int64),
         object_is_signal=(
@@ -155,6 +155,11 @@ def _holder(index: Ints, fraction: Floats, num_points: int) -> Ints:
     holder = np.full(num_points, -1, dtype=np.int64)
     holder[rows[first]] = index[1][order][first]
     return holder
+
+
+def _sums(owner: Ints, energy: Floats, number: int) -> Floats:
+    """Return the energy (number,) of what each owns; owner -1 is nobody."""
+    return np.asarray(np.bincount(owner[owner >= 0], energy[owner >= 0], minlength=number), dtype=np.float64)
 
 
 def _by_size(energy: Floats) -> Ints:
