@@ -41,9 +41,7 @@ def schema_of(result: Result) -> pa.Schema:
         width = int(result.embedding.shape[1])
         fields.append(pa.field("embedding", pa.list_(pa.float32(), width)))
     if result.edge_index is not None:
-        fields.append(
-            pa.field("edge_target", pa.list_(pa.int64()), metadata={"meaning": "row of its other end"})
-        )
+        fields.append(pa.field("edge_target", pa.list_(pa.int64()), metadata={"meaning": "row of its other end"}))
         fields.append(pa.field("edge_row", pa.list_(pa.int64()), metadata={"meaning": "place among the event's edges"}))
         if result.edge_score is not None:
             fields.append(pa.field("edge_score", pa.list_(pa.float32()), metadata={"meaning": "logit of the edge"}))
