@@ -85,7 +85,7 @@ def _columns(column: dict[str, Floats], group: Ints, number: int) -> dict[str, F
     """Return the features of the groups (G,) by name."""
 
     def total(values: Floats) -> Floats:
-        return np.bincount(group, values, minlength=number)
+        return np.bincount(group, values, minlength=number).astype(np.float64)
 
     energy = column["raw_energy"]
     weight = np.where(total(energy)[group] > 0, energy, 1.0)  # without energy all weigh the same

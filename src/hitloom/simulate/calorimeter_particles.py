@@ -151,7 +151,7 @@ def _with_products(
     ids = table.packed_ids()
     kept = np.ones(len(table), dtype=bool)
     products: list[tuple[float, ...]] = []
-    for row in np.flatnonzero(is_pion | hadron):
+    for row in np.flatnonzero(is_pion | hadron).tolist():
         rng = np.random.default_rng([*seed, 2, int(ids[row])])
         if is_pion[row]:
             made = _decay(table, row, rng)
