@@ -2,7 +2,7 @@
 
     python benchmarks/clue.py [--quick] [--points N ...] [--clock cpu]
 
-CLUE: blobs of 50 points in 2 and 3 dimensions and 10 % noise; about ten points within the density radius. CLUE3D:
+CLUE: blobs of 50 points in 2 and 3 dimensions and 10 % noise; 12 to 19 neighbours within the density radius. CLUE3D:
 layer clusters of lines through 47 layers of both endcaps, preset "recent". The peers are plain vectorised programs: all
 pairs within the density radius from one tree, a wider search for points without a higher one; for CLUE3D one tree per
 layer. Labels of all contestants are compared.
