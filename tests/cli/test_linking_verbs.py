@@ -63,7 +63,7 @@ def test_train_infer_evaluate_and_display(cli, store, tmp_path):
 
 def test_compare_baselines(cli, store, tmp_path):
     out = tmp_path / "out"
-    few = (*FEW_PLOTS, "--set", "baselines=[]", "--set", "tables=false", "--limit", "3")
+    few = (*FEW_PLOTS, "--set", "baselines=[]", "--set", "tables=false", "--set", "plots=false", "--limit", "3")
     outcome = cli("compare", store, "skeleton", "merge-all", "none=merge-none", "-o", out, *few)
     assert outcome.code == 0, outcome.err
     metrics = json.loads((out / "metrics.json").read_text())

@@ -152,7 +152,7 @@ def test_a_second_evaluation_removes_plots_that_it_does_not_make(events, tmp_pat
     (tmp_path / "plots").mkdir()
     for name in ("rate_old.png", "mine.png"):
         (tmp_path / "plots" / name).write_bytes(b"")
-    bare = SMALL.model_copy(update={"axes": (), "display": False, "tables": False, "baselines": ()})
+    bare = SMALL.model_copy(update={"plots": False, "display": False, "tables": False, "baselines": ()})
     event = events[0]
     alone = Result(event_id=0, point_id=torch.arange(event.num_points), labels=torch.arange(event.num_points))
     evaluate_results([alone], events=[event], config=bare, output=tmp_path)

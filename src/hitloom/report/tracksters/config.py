@@ -49,6 +49,8 @@ class TracksterEvaluationConfig(Config):
         Epochs of the moving average of loss curves.
     num_resamples, seed : int
         Bootstrap over events.
+    plots : bool
+        Whether to draw plots, which take most of the time.
     tables : bool
         Whether to write one row a trackster, a candidate and an object.
     display : bool
@@ -75,6 +77,7 @@ class TracksterEvaluationConfig(Config):
     average_epochs: int = Field(default=8, ge=1)
     num_resamples: int = Field(default=1000, ge=1)
     seed: int = Field(default=1, ge=0)
+    plots: bool = True
     tables: bool = True
     display: bool = True
     display_event: int | None = None

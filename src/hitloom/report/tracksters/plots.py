@@ -38,7 +38,9 @@ OWN_PLOTS = ("rate_", "overlap_", "edge_", "feature_", "network_", "inference_ti
 
 
 def plots_of(metrics: Mapping[str, Any], config: TracksterEvaluationConfig) -> list[Plot]:
-    """Return the plots that the metrics allow, in the order of the report."""
+    """Return the plots that the metrics allow, in the order of the report; none where the settings want none."""
+    if not config.plots:
+        return []
     return [
         *_rates(metrics, config),
         *_overlap_per_event(metrics),
