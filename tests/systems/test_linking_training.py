@@ -301,6 +301,23 @@ def test_the_scan_for_the_energy_lost_finds_the_partition_that_loses_least():
     assert system.choose_working_point([one])["threshold"] == pytest.approx(0.5)
 
 
+def test_the_energy_lost_decides_only_among_thresholds_of_good_f1():
+    one = event(24, num_particles=12)
+    same = one.object_index[one.edge_index[0]] == one.object_index[one.edge_index[1]]
+    matched = (one.object_index[one.edge_index] >= 0).all(0)
+    score = torch.where(same & matched, 0.62, 0.57)
+    true = torch.where(same & matched)[0]
+    score[true[torch.arange(len(true)) % 10 > 0]] = 0.32  # most true edges score below every false one
+    one.logit = torch.logit(score)
+    chosen = {}
+    for slack in (1.0, 0.0):
+        system = make(scan={"objective": "distance", "max_f1_loss": slack})
+        system.forward = lambda event: scored(event, event.logit)
+        chosen[slack] = system.choose_working_point([one])["threshold"]
+    assert chosen[1.0] == pytest.approx(0.6)
+    assert chosen[0.0] < 0.6
+
+
 def test_cuts_by_energy_take_the_heavier_end():
     cuts = [(50.0, 0.5), (float("inf"), 0.8)]
     system = make(energy_cuts=cuts)

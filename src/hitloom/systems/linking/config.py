@@ -89,11 +89,12 @@ class ScanConfig(Config):
     """How the threshold is chosen on validation events after a training.
 
     ``objective``: energy-weighted F1 of the edges, or (``distance``) the smallest sum of energy that is missing from
-    and foreign to the merged tracksters, dU + dO. ``rule``: the best of all, or the first local maximum as published
-    (0.65 where there is none).
+    and foreign to the merged tracksters, dU + dO, among thresholds whose F1 is at most ``max_f1_loss`` below the best.
+    ``rule``: the best F1 of all, or the first local maximum as published (0.65 where there is none).
     """
 
     objective: Literal["f1", "distance"] = "f1"
+    max_f1_loss: float = Field(default=1.0, ge=0, le=1)
     rule: Literal["global", "first_local"] = "global"
     step: float = Field(default=0.05, gt=0, le=0.5)
     enabled: bool = True

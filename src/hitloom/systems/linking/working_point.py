@@ -81,14 +81,14 @@ def choose_threshold(config: LinkingConfig, scored: Sequence[tuple[Event, Scores
     scan: ScanConfig = config.scan
     events = [event.cpu() for event, _ in scored]
     probability = [scores.scored_edges()[1].sigmoid().cpu() for _, scores in scored]
+    weight = [edge_energy(event)[event.edge_index].amax(0) for event in events]
+    target = [event.edge_y for event in events]
+    columns = [torch.cat(values).numpy() for values in (probability, target, weight)]
+    by_f1 = threshold_scan(probability=columns[0], target=columns[1], weight=columns[2], rule=scan.rule, step=scan.step)
     if scan.objective == "f1":
-        weight = [edge_energy(event)[event.edge_index].amax(0) for event in events]
-        target = [event.edge_y for event in events]
-        columns = [torch.cat(values).numpy() for values in (probability, target, weight)]
-        return threshold_scan(
-            probability=columns[0], target=columns[1], weight=columns[2], rule=scan.rule, step=scan.step
-        ).threshold
-    cuts = np.round(np.arange(scan.step, 1.0 - 1e-9, scan.step), 10)
+        return by_f1.threshold
+    cuts, f1 = (np.asarray(by_f1.curves[name], dtype=np.float64) for name in ("threshold", "f1"))
+    cuts = cuts[~(f1 < np.nanmax(f1, initial=0.0) - scan.max_f1_loss)]
     lost = np.zeros(len(cuts))
     for event, score in zip(events, probability, strict=True):
         energy = edge_energy(event)
