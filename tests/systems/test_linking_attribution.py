@@ -23,7 +23,7 @@ def make(**inputs) -> Linking:
 def test_attributions_sum_to_the_difference_of_the_ends(target: str):
     system, event = make().eval(), toy_trackster_event(2, missing_time=0.0)
     x = event.columns(NODE_FEATURES)
-    found = integrated_gradients(system, event, target=target, num_steps=400)
+    found = integrated_gradients(system, event, target=target, num_steps=400, baseline=x.mean(0))
 
     def value(rows: torch.Tensor) -> float:
         with torch.no_grad():
@@ -34,6 +34,22 @@ def test_attributions_sum_to_the_difference_of_the_ends(target: str):
     wanted = value(x) - value(x.mean(0).expand_as(x))
     assert abs(wanted) > 1e-3
     assert float(found.sum()) == pytest.approx(wanted, rel=0.02, abs=1e-3)
+
+
+def test_without_a_baseline_the_line_begins_at_another_trackster_of_the_same_endcap():
+    system, event = make().eval(), toy_trackster_event(2, missing_time=0.0)
+    x, scale = event.columns(NODE_FEATURES), system.network.inputs.node_scale
+    found = integrated_gradients(system, event, target="encoder", num_steps=400)
+
+    def value(rows: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return system.network.node_encoder(rows / scale).sum(1)
+
+    back = x[:, NODE_FEATURES.index("barycenter_z")] < 0
+    for side in (back, ~back):  # a permutation within the endcap: the differences cancel in the sum
+        assert side.sum() > 1
+        assert float(found[side].sum()) == pytest.approx(0.0, abs=2e-3 * float(value(x[side]).abs().sum()))
+    assert float(found.abs().sum()) > 0.0
 
 
 def test_features_that_the_network_does_not_read_have_no_part():

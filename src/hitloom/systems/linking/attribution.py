@@ -36,14 +36,16 @@ def integrated_gradients(
     num_steps : int
         Points on the line, at the middles of as many equal parts.
     baseline : (29,) or None
-        Where the line begins; None = the mean trackster of the event (a trackster of zeros lies outside the detector).
+        Where the line begins; None = another trackster of the same endcap, drawn once for each (expected gradients,
+        arXiv:1906.10670). One place for all would put them on top of each other, where directions between them have
+        no meaning, and zeros lie outside the detector.
     """
     was_training = system.training
     system.eval()
     network = system.network
     edge_index, edge_attr = graph_of(event, network.inputs.edge_features)
     x = event.columns(NODE_FEATURES)
-    start = (x.mean(0) if baseline is None else baseline.to(x)).expand_as(x) if len(x) else x
+    start = _others(x) if baseline is None else baseline.to(x).expand_as(x)
     total = torch.zeros_like(x)
     for step in range(num_steps):
         at = (start + (x - start) * ((step + 0.5) / num_steps)).detach().requires_grad_()
@@ -55,6 +57,18 @@ def integrated_gradients(
         total += 0.0 if gradient is None else gradient
     system.train(was_training)
     return (x - start) * total / num_steps
+
+
+def _others(x: Tensor) -> Tensor:
+    """Return (N, 29): for each trackster another one of its endcap (the next of a fixed permutation)."""
+    start = x.clone()
+    generator = torch.Generator().manual_seed(len(x))
+    back = x[:, NODE_FEATURES.index("barycenter_z")].cpu() < 0
+    for side in (back, ~back):
+        rows = side.nonzero().flatten()
+        order = rows[torch.randperm(len(rows), generator=generator)]
+        start[order] = x[order.roll(1)]
+    return start
 
 
 def feature_importance(
