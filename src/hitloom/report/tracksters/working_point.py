@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hitloom.grouping.edge_linking import Thresholds
+
 Cuts = tuple[tuple[float, float], ...]
-DEFAULT_CUTS: Cuts = ((50.0, 0.5), (math.inf, 0.8))
+DEFAULT_CUTS: Cuts = Thresholds.named("05_08").cuts
 
 
 class WorkingPoint(NamedTuple):
@@ -30,10 +32,9 @@ class WorkingPoint(NamedTuple):
         >>> WorkingPoint(DEFAULT_CUTS, "").passed(np.array([0.6, 0.6]), np.array([10.0, 50.0])).tolist()
         [True, False]
         """
-        limits, cuts = (np.array(column) for column in zip(*self.cuts, strict=True))
+        cut = Thresholds(cuts=self.cuts).cut_of(np.asarray(energy))
         # Both sides as float32, which is what a network compares in.
-        place = np.searchsorted(limits[:-1], np.asarray(energy), side="right")
-        return np.asarray(probability, dtype=np.float32) > cuts.astype(np.float32)[place]
+        return np.asarray(probability, dtype=np.float32) > cut.astype(np.float32)
 
     def at(self, energy: float) -> float:
         """Return the cut for one energy in GeV."""
