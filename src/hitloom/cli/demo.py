@@ -10,6 +10,16 @@ import typer
 app = typer.Typer(no_args_is_help=True, help="Simulate, train, reconstruct, evaluate and report, in minutes.")
 
 
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder of the demo; replaced when it exists.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the held-out events.")]
+NumTest = Annotated[int, typer.Option("--events", min=1, help="Held-out events.")]
+Pileup = Annotated[float, typer.Option("--pileup", min=0, help="Mean number of pile-up collisions.")]
+FromScratch = Annotated[
+    bool, typer.Option("--from-scratch", help="Train new weights instead of starting from the shipped ones.")
+]
+Tiny = Annotated[bool, typer.Option("--tiny", help="Smallest sizes: shows that all runs, not that it is good.")]
+
+
 @app.callback()
 def _group() -> None:
     """Simulate, train, reconstruct, evaluate and report, in minutes."""
@@ -17,18 +27,12 @@ def _group() -> None:
 
 @app.command()
 def eggnet(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the demo; replaced when it exists.")] = Path(
-        "runs/demo/eggnet"
-    ),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the held-out events.")] = 2026,
-    pileup: Annotated[float, typer.Option("--pileup", min=0, help="Mean number of pile-up collisions.")] = 5.0,
-    num_test: Annotated[int, typer.Option("--events", min=1, help="Held-out events.")] = 24,
-    from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Train new weights instead of starting from the shipped ones.")
-    ] = False,
-    tiny: Annotated[
-        bool, typer.Option("--tiny", help="Smallest sizes: shows that all runs, not that it is good.")
-    ] = False,
+    output: Output = Path("runs/demo/eggnet"),
+    seed: Seed = 2026,
+    pileup: Pileup = 5.0,
+    num_test: NumTest = 24,
+    from_scratch: FromScratch = False,
+    tiny: Tiny = False,
 ) -> None:
     """Find tracks in simulated proton collisions: EggNet beside a classical Kalman filter, on the same events."""
     from hitloom.cli.demo_common import DemoSizes
@@ -40,18 +44,12 @@ def eggnet(
 
 @app.command()
 def exatrkx(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the demo; replaced when it exists.")] = Path(
-        "runs/demo/exatrkx"
-    ),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the held-out events.")] = 2026,
-    pileup: Annotated[float, typer.Option("--pileup", min=0, help="Mean number of pile-up collisions.")] = 5.0,
-    num_test: Annotated[int, typer.Option("--events", min=1, help="Held-out events.")] = 24,
-    from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Train new weights instead of starting from the shipped ones.")
-    ] = False,
-    tiny: Annotated[
-        bool, typer.Option("--tiny", help="Smallest sizes: shows that all runs, not that it is good.")
-    ] = False,
+    output: Output = Path("runs/demo/exatrkx"),
+    seed: Seed = 2026,
+    pileup: Pileup = 5.0,
+    num_test: NumTest = 24,
+    from_scratch: FromScratch = False,
+    tiny: Tiny = False,
 ) -> None:
     """Find tracks stage by stage, with graphs, a filter and a graph network: beside EggNet and a Kalman filter."""
     from hitloom.cli.demo_common import DemoSizes
@@ -63,12 +61,10 @@ def exatrkx(
 
 @app.command()
 def linking(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the demo; replaced when it exists.")] = Path(
-        "runs/demo/linking"
-    ),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the held-out events.")] = 2026,
-    pileup: Annotated[float, typer.Option("--pileup", min=0, help="Mean number of pile-up collisions.")] = 0.0,
-    num_test: Annotated[int, typer.Option("--events", min=1, help="Held-out events.")] = 40,
+    output: Output = Path("runs/demo/linking"),
+    seed: Seed = 2026,
+    pileup: Pileup = 0.0,
+    num_test: NumTest = 40,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Train new weights instead of taking the shipped ones.")
     ] = False,

@@ -12,6 +12,16 @@ from hitloom.cli.options import Set
 app = typer.Typer(no_args_is_help=True, help="Simulate events into an event store.")
 
 
+Output = Annotated[Path, typer.Option("--output", "-o", help="Event store to write.")]
+Events = Annotated[int, typer.Option("--events", "-n", min=1, help="Number of events.")]
+Pileup = Annotated[float | None, typer.Option("--pileup", help="Mean number of pile-up collisions; default 0.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Random seed; with the event number it decides all.")]
+FirstEventId = Annotated[int, typer.Option("--first-event-id", min=0, help="Number of the first event.")]
+NumProcesses = Annotated[int | None, typer.Option("--num-processes", "-j", min=1, help="Default: all cores.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML of the simulation's settings.")]
+
+
 @app.callback()
 def _group() -> None:
     """Simulate events into an event store."""
@@ -19,11 +29,9 @@ def _group() -> None:
 
 @app.command()
 def tracker(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Event store to write.")] = Path("events"),
-    events: Annotated[int, typer.Option("--events", "-n", min=1, help="Number of events.")] = 10,
-    pileup: Annotated[
-        float | None, typer.Option("--pileup", help="Mean number of pile-up collisions; default 0.")
-    ] = None,
+    output: Output = Path("events"),
+    events: Events = 10,
+    pileup: Pileup = None,
     process: Annotated[str | None, typer.Option("--process", help="ttbar (default), minbias, zmumu or gun.")] = None,
     energy: Annotated[float | None, typer.Option("--energy", help="Collision energy in TeV; default 13.")] = None,
     field: Annotated[str | None, typer.Option("--field", help="solenoid (default) or constant.")] = None,
@@ -31,16 +39,14 @@ def tracker(
     detectors: Annotated[
         Path | None, typer.Option("--detectors", help="TrackML detectors.csv: module ids become TrackML's.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed; with the event number it decides all.")] = 0,
-    first_event_id: Annotated[int, typer.Option("--first-event-id", min=0, help="Number of the first event.")] = 0,
-    num_processes: Annotated[
-        int | None, typer.Option("--num-processes", "-j", min=1, help="Default: all cores.")
-    ] = None,
+    seed: Seed = 0,
+    first_event_id: FirstEventId = 0,
+    num_processes: NumProcesses = None,
     trackml: Annotated[
         Path | None, typer.Option("--trackml", help="Also write TrackML CSV files into this folder or *.zip.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
-    config: Annotated[Path | None, typer.Option("--config", help="YAML of the simulation's settings.")] = None,
+    overwrite: Overwrite = False,
+    config: ConfigFile = None,
     set_: Set = None,
 ) -> None:
     """Pythia 8 collisions in the ACTS generic (TrackML) detector, with cells, noise and truth.
@@ -63,11 +69,9 @@ def tracker(
 
 @app.command()
 def calorimeter(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Event store to write.")] = Path("events"),
-    events: Annotated[int, typer.Option("--events", "-n", min=1, help="Number of events.")] = 10,
-    pileup: Annotated[
-        float | None, typer.Option("--pileup", help="Mean number of pile-up collisions; default 0.")
-    ] = None,
+    output: Output = Path("events"),
+    events: Events = 10,
+    pileup: Pileup = None,
     process: Annotated[
         str | None, typer.Option("--process", help="gun (default: 10 pions), ttbar, minbias or zmumu.")
     ] = None,
@@ -75,16 +79,14 @@ def calorimeter(
     truth: Annotated[
         str | None, typer.Option("--truth", help="SC (default): what enters; CP: products of a particle summed.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed; with the event number it decides all.")] = 0,
-    first_event_id: Annotated[int, typer.Option("--first-event-id", min=0, help="Number of the first event.")] = 0,
-    num_processes: Annotated[
-        int | None, typer.Option("--num-processes", "-j", min=1, help="Default: all cores.")
-    ] = None,
+    seed: Seed = 0,
+    first_event_id: FirstEventId = 0,
+    num_processes: NumProcesses = None,
     root: Annotated[
         Path | None, typer.Option("--root", help="Also write this ROOT file, in the schema of TICL's dumper.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
-    config: Annotated[Path | None, typer.Option("--config", help="YAML of the simulation's settings.")] = None,
+    overwrite: Overwrite = False,
+    config: ConfigFile = None,
     set_: Set = None,
 ) -> None:
     """Particles in the calorimeter's endcaps (HGCAL): showers, cells, layer clusters, tracksters and truth.
@@ -107,15 +109,15 @@ def calorimeter(
 @app.command()
 def tracksters(
     statistics: Annotated[Path, typer.Option("--statistics", help="File of 'hitloom data statistics'.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Event store to write.")] = Path("events"),
-    events: Annotated[int, typer.Option("--events", "-n", min=1, help="Number of events.")] = 10,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Random seed; with the event number it decides all.")] = 0,
-    first_event_id: Annotated[int, typer.Option("--first-event-id", min=0, help="Number of the first event.")] = 0,
+    output: Output = Path("events"),
+    events: Events = 10,
+    seed: Seed = 0,
+    first_event_id: FirstEventId = 0,
     one_endcap: Annotated[bool, typer.Option("--one-endcap", help="All tracksters at positive z.")] = False,
     root: Annotated[
         Path | None, typer.Option("--root", help="Also write this ROOT file, layout A of TICL's dumper.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Dummy tracksters drawn from statistics of real ones: for tests of formats and code, not physics."""
     from hitloom.cli.counter import Counter

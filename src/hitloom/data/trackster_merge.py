@@ -27,6 +27,7 @@ from hitloom.data.trackster_quantities import PcaCleaning
 from hitloom.data.trackster_truth import set_truth
 from hitloom.errors import DataError
 from hitloom.event import FIELDS, Event
+from hitloom.metrics.associations import merge_memberships
 
 _PROBABILITIES = tuple(f"{name}_prob" for name in PID_NAMES if f"{name}_prob" in NODE_FEATURES)
 
@@ -79,33 +80,17 @@ def merge_tracksters(
     return merged.validate()
 
 
-def merged_memberships(index: NDArray[np.int64], fraction: NDArray[np.float64], group: NDArray[np.int64]) -> Tracksters:
-    """Return the tracksters after those of old row t became ``group[t]`` (N,), -1 = left out.
-
-    ``index`` (2, V): layer cluster above trackster; shares of one layer cluster in one group are summed.
-    """
-    number = int(group.max(initial=-1)) + 1
-    row, owner = index[0], group[index[1]]
-    held = owner >= 0
-    key, place = np.unique(owner[held] * (int(row.max(initial=0)) + 1) + row[held], return_inverse=True)
-    rows = int(row.max(initial=0)) + 1
-    total = np.bincount(place.reshape(-1), fraction[held], minlength=len(key))
-    return Tracksters(
-        num_tracksters=number,
-        member_index=np.stack([key % rows, key // rows]).astype(np.int64),
-        member_fraction=np.minimum(total, 1.0),
-    )
-
-
 def _merge_clusters(
     event: Event, group: NDArray[np.int64], *, geometry: Any, cms_compatible: bool, cleaning: PcaCleaning | None
 ) -> Event:
-    tracksters = merged_memberships(event.member_index.numpy(), event.member_fraction.double().numpy(), group)
+    index, fraction = merge_memberships(event.member_index, event.member_fraction, group)
+    order = np.lexsort(index)  # by trackster, then layer cluster
+    number = int(group.max(initial=-1)) + 1
     tracksters = Tracksters(
-        num_tracksters=tracksters.num_tracksters,
-        member_index=tracksters.member_index,
-        member_fraction=tracksters.member_fraction,
-        id_probabilities=_probabilities(event, group, tracksters.num_tracksters),
+        num_tracksters=number,
+        member_index=index[:, order],
+        member_fraction=fraction[order],
+        id_probabilities=_probabilities(event, group, number),
     )
     merged = trackster_event(
         cluster_table(event),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,9 @@ from hitloom.report.config import EvaluationConfig
 from hitloom.report.curve_plots import Scale, axis_label, curve_figure
 from hitloom.report.edge_plots import edge_plots
 from hitloom.report.headline import MATCH
+from hitloom.report.page_parts import outside_bins, timing_plot
 from hitloom.report.plot import INTERVAL, Plot, sample_text, scaled_axis
-from hitloom.report.summary_plots import budget_figure, histogram_figure, scan_figure, timing_figure
+from hitloom.report.summary_plots import budget_figure, histogram_figure, scan_figure
 
 # Quantity -> end of the file name.
 FILE_NAMES = {"num_points": "hits"}
@@ -43,7 +43,7 @@ def plots_of(metrics: Mapping[str, Any], config: EvaluationConfig, chosen: Chose
         *_budget(metrics, config),
         *edge_plots(metrics, config),
         *_distributions(metrics),
-        *_timing(metrics),
+        *timing_plot(metrics, lead="Wall time of each stage of the inference of an event."),
     ]
 
 
@@ -95,7 +95,7 @@ def _curve(
             ("cuts", f"{cuts}; no cut on the quantity of the axis"),
             ("matching", "double majority"),
             INTERVAL,
-            *_outside(own),
+            *outside_bins(own),
         ),
         draw=lambda: curve_figure(
             rates,
@@ -115,17 +115,6 @@ def _scale(axis: str, log: bool) -> Scale:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _outside(curve: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Say what is not in any bin."""
-    names = {"underflow": "below", "overflow": "above", "undefined": "without a value", "noise": "owned by noise"}
-    parts = [
-        f"{entry['numerator']:,} of {entry['denominator']:,} {names[where]}"
-        for where, entry in curve["outside"].items()
-        if entry["denominator"]
-    ]
-    return [("not drawn", ", ".join(parts))] if parts else []
 
 
 def _scan(metrics: Mapping[str, Any], config: EvaluationConfig) -> Iterator[Plot]:
@@ -243,24 +232,3 @@ def _distributions(metrics: Mapping[str, Any]) -> Iterator[Plot]:
                 threshold=0.5,
             ),
         )
-
-
-def _timing(metrics: Mapping[str, Any]) -> Iterator[Plot]:
-    timing = metrics["timing"]
-    if timing is None:
-        return
-    stages = {
-        name: [math.nan if value is None else float(value) for value in values]
-        for name, values in timing["seconds"].items()
-    }
-    yield Plot(
-        name="inference_time",
-        title="Time against size of the event",
-        lead="Wall time of each stage of the inference of an event.",
-        facts=(
-            ("stages", "as stored with the results; one may contain others; no reading and writing of files"),
-            ("sample", f"{timing['num_events']:,} events"),
-            ("hardware", timing["hardware"] or "not recorded"),
-        ),
-        draw=lambda: timing_figure(timing["num_points"], stages),
-    )

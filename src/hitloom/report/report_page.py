@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hitloom._version import __version__
-from hitloom.config import dump_yaml
 from hitloom.metrics.definitions import MATCHES
-from hitloom.report.canvas import for_dark
 from hitloom.report.config import EvaluationConfig
 from hitloom.report.edge_plots import edge_definitions, edge_rows
 from hitloom.report.numbers import count
 from hitloom.report.page import POLICY, plotly_script, raw, render, template_text
-from hitloom.report.plot import Plot
+from hitloom.report.page_parts import Drawn, diagnostics, lede, listings, plot_groups, provenance_rows
 from hitloom.report.plots import Chosen
 from hitloom.report.report_tables import budget_rows, convention_rows, names_of, rate_rows, tiles, timing_rows
 from hitloom.report.side_by_side import side_by_side
@@ -73,15 +69,6 @@ _GROUPS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """A plot with its pictures."""
-
-    plot: Plot
-    png: bytes
-    svg: str
-
-
 def report_page(
     metrics: Mapping[str, Any],
     drawn: Sequence[Drawn],
@@ -92,12 +79,12 @@ def report_page(
     """Return the page as HTML."""
     values: dict[str, Any] = {
         "title": "Track reconstruction",
-        "lede": _lede(metrics),
+        "lede": lede(metrics, holding=f"{count(metrics['headline']['sample']['num_hits'])} hits"),
         "policy": POLICY,
         "style": raw(template_text("style.css")),
         "version": __version__,
         "made_at": metrics["provenance"]["evaluated_at"],
-        "diagnostics": _diagnostics(metrics),
+        "diagnostics": diagnostics(metrics),
         "tiles": tiles(metrics),
         "choices": _choices(metrics),
         "names": names_of(metrics),
@@ -107,7 +94,7 @@ def report_page(
         "matches": MATCHES,
         "used_matches": _used_matches(metrics),
         "definition_version": metrics["definition_version"],
-        "plot_groups": _plot_groups(drawn),
+        "plot_groups": plot_groups(drawn, _GROUPS),
         "budget": budget_rows(metrics),
         "edge_rows": edge_rows(metrics),
         "edge_definitions": edge_definitions(metrics),
@@ -116,7 +103,7 @@ def report_page(
         "timing_text": _timing_text(metrics),
         "words": WORDS,
         "provenance": _provenance(metrics),
-        "listings": _listings(metrics),
+        "listings": listings(metrics),
         "display": None,
         "plotly": "",
         "figures": "",
@@ -129,26 +116,6 @@ def report_page(
         panel["display"]["event_id"] = view.event_id
         values |= panel | {"plotly": plotly_script()}
     return render("report.html", values)
-
-
-def _lede(metrics: Mapping[str, Any]) -> str:
-    sample = metrics["headline"]["sample"]
-    others = list(metrics["baselines"])
-    beside = f", beside {', '.join(others)}" if others else ""
-    number = sample["num_events"]
-    return (
-        f"{number:,} event{'' if number == 1 else 's'} with {count(sample['num_hits'])} hits in all; results of "
-        f"{metrics['provenance']['results']}{beside}."
-    )
-
-
-def _diagnostics(metrics: Mapping[str, Any]) -> list[str]:
-    texts = list(dict.fromkeys(metrics["diagnostics"]))
-    for name, item in metrics["baselines"].items():
-        texts += [f"{name}: {text}" for text in dict.fromkeys(item["diagnostics"]) if text not in texts]
-        if item["num_events"] != metrics["num_events"]:
-            texts.append(f"{name}: evaluated on {item['num_events']} events, this result on {metrics['num_events']}")
-    return texts
 
 
 def _choices(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -188,34 +155,6 @@ def _used_matches(metrics: Mapping[str, Any]) -> list[str]:
     return [name for name in MATCHES if name in used]
 
 
-def _plot_groups(drawn: Sequence[Drawn]) -> list[dict[str, Any]]:
-    left = {item.plot.name: item for item in drawn}
-    groups = []
-    for title, prefixes, text in _GROUPS:
-        names = [name for name in left if name.startswith(prefixes)]
-        plots = [left.pop(name) for name in names]
-        if plots:
-            groups.append({"title": title, "text": text, "plots": [picture(item) for item in plots]})
-    return groups
-
-
-def picture(item: Drawn) -> dict[str, Any]:
-    """Return what the page needs of a plot: its words, and its picture for light and dark."""
-    return {
-        "name": item.plot.name,
-        "title": item.plot.title,
-        "lead": item.plot.lead,
-        "facts": item.plot.facts,
-        "light": raw(data_uri(item.svg)),
-        "dark": raw(data_uri(for_dark(item.svg))),
-    }
-
-
-def data_uri(svg: str) -> str:
-    """Return an SVG as the address of an image that lies inside the page."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
 def _timing_text(metrics: Mapping[str, Any]) -> str:
     timing = metrics["timing"]
     if timing is None:
@@ -229,24 +168,10 @@ def _timing_text(metrics: Mapping[str, Any]) -> str:
 
 
 def _provenance(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    made = metrics["provenance"]
     rows = [
-        ("results", made["results"]),
-        ("events", made["events"]),
-        ("split", made["split"] or "all"),
-        ("evaluated at", made["evaluated_at"]),
-        ("versions", ", ".join(f"{name} {version}" for name, version in made["versions"].items())),
-        ("platform", made["platform"]),
+        *provenance_rows(metrics),
         ("definitions of the metrics", f"version {metrics['definition_version']}"),
         ("fingerprint of the truth", metrics["data_fingerprint"]),
-        ("seed of the bootstrap", str(made["seed"])),
+        ("seed of the bootstrap", str(metrics["provenance"]["seed"])),
     ]
     return rows + [(f"baseline {name}", item["provenance"]["results"]) for name, item in metrics["baselines"].items()]
-
-
-def _listings(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    made = metrics["provenance"]
-    listings = [("Configuration of this evaluation", dump_yaml(made["config"]))]
-    if made["results_meta"]:
-        listings.append(("Record of the inference", dump_yaml(dict(made["results_meta"]))))
-    return listings

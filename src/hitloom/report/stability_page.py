@@ -13,7 +13,7 @@ from hitloom.data.perturb import Perturbation
 from hitloom.metrics.stability import DEFINITIONS
 from hitloom.report.numbers import UNDEFINED, count
 from hitloom.report.page import POLICY, raw, render, template_text, to_json
-from hitloom.report.report_page import Drawn, picture
+from hitloom.report.page_parts import Drawn, picture
 from hitloom.report.stability_plots import OWN_PLOTS, stability_plots
 from hitloom.report.stability_run import StabilityRun
 from hitloom.report.write import REPORT, draw_all, write_folder, write_texts

@@ -16,9 +16,10 @@ from hitloom.report.collect import HEADLINE
 from hitloom.report.config import EvaluationConfig
 from hitloom.report.csv_text import to_csv
 from hitloom.report.page import to_json
+from hitloom.report.page_parts import Drawn
 from hitloom.report.plot import Plot
 from hitloom.report.plots import Chosen, plots_of, series_of
-from hitloom.report.report_page import Drawn, report_page
+from hitloom.report.report_page import report_page
 from hitloom.report.view import EventView
 
 REPORT = "report.html"

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hitloom._version import __version__
-from hitloom.config import dump_yaml
 from hitloom.metrics.edge_energy import CONFUSION_NAMES
 from hitloom.report.numbers import UNDEFINED, percent, seconds
 from hitloom.report.page import POLICY, plotly_script, raw, render, template_text
-from hitloom.report.report_page import Drawn, picture
+from hitloom.report.page_parts import Drawn, diagnostics, lede, listings, plot_groups, provenance_rows
 from hitloom.report.report_tables import Row, cell, timing_rows
 from hitloom.report.tracksters.compare import EDGE_F1
 from hitloom.report.tracksters.config import TracksterEvaluationConfig
@@ -73,12 +72,12 @@ def report_page(
     edges = metrics["edges"]
     values: dict[str, Any] = {
         "title": "Trackster linking",
-        "lede": _lede(metrics),
+        "lede": lede(metrics, holding=f"{metrics['headline']['sample']['num_tracksters']:,} tracksters"),
         "policy": POLICY,
         "style": raw(template_text("style.css")),
         "version": __version__,
         "made_at": metrics["provenance"]["evaluated_at"],
-        "diagnostics": _diagnostics(metrics),
+        "diagnostics": diagnostics(metrics),
         "tiles": _tiles(metrics),
         "choices": _choices(metrics),
         "beside": side_by_side(metrics),
@@ -107,42 +106,20 @@ def report_page(
         "graph_definition": metrics["candidate_graph"]["definition"],
         "components": _components(metrics),
         "components_definition": metrics["candidate_graph"]["components_definition"],
-        "plot_groups": _plot_groups(drawn),
+        "plot_groups": plot_groups(drawn, _GROUPS),
         "timing_rows": timing_rows(metrics),
         "names": [metrics["name"], *metrics["baselines"]],
         "words": WORDS,
         "provenance": _provenance(metrics),
-        "listings": [("Configuration of this evaluation", dump_yaml(metrics["provenance"]["config"]))],
+        "listings": listings(metrics),
         "display": None,
         "plotly": "",
         "figures": "",
         "script": "",
     }
-    if metrics["provenance"]["results_meta"]:
-        record = dict(metrics["provenance"]["results_meta"])
-        values["listings"].append(("Record of the inference", dump_yaml(record)))
     if view is not None:
         values |= trackster_panel(view, max_points=config.max_display_points) | {"plotly": plotly_script()}
     return render("trackster_report.html", values)
-
-
-def _lede(metrics: Mapping[str, Any]) -> str:
-    sample, others = metrics["headline"]["sample"], list(metrics["baselines"])
-    beside = f", beside {', '.join(others)}" if others else ""
-    number = sample["num_events"]
-    return (
-        f"{number:,} event{'' if number == 1 else 's'} with {sample['num_tracksters']:,} tracksters in all; results of "
-        f"{metrics['provenance']['results']}{beside}."
-    )
-
-
-def _diagnostics(metrics: Mapping[str, Any]) -> list[str]:
-    texts = list(dict.fromkeys(metrics["diagnostics"]))
-    for name, item in metrics["baselines"].items():
-        texts += [f"{name}: {text}" for text in item["diagnostics"] if text not in texts]
-        if item["num_events"] != metrics["num_events"]:
-            texts.append(f"{name}: evaluated on {item['num_events']} events, this result on {metrics['num_events']}")
-    return texts
 
 
 def _choices(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -245,27 +222,11 @@ def _components(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _plot_groups(drawn: Sequence[Drawn]) -> list[dict[str, Any]]:
-    left = {item.plot.name: item for item in drawn}
-    groups = []
-    for title, prefixes, text in _GROUPS:
-        plots = [left.pop(name) for name in [name for name in left if name.startswith(prefixes)]]
-        if plots:
-            groups.append({"title": title, "text": text, "plots": [picture(item) for item in plots]})
-    return groups
-
-
 def _provenance(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    made = metrics["provenance"]
     rows = [
-        ("results", made["results"]),
-        ("events", made["events"]),
-        ("split", made["split"] or "all"),
-        ("evaluated at", made["evaluated_at"]),
-        ("versions", ", ".join(f"{name} {version}" for name, version in made["versions"].items())),
-        ("platform", made["platform"]),
+        *provenance_rows(metrics),
         ("definitions of the metrics", metrics["definition_version"]),
-        ("seed of the bootstrap", str(made["seed"])),
+        ("seed of the bootstrap", str(metrics["provenance"]["seed"])),
     ]
     for name, item in metrics["baselines"].items():
         settings = item["provenance"]["meta"].get("settings")

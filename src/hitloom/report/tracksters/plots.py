@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from hitloom.report.curve_plots import Scale, curve_figure
+from hitloom.report.page_parts import outside_bins, timing_plot
 from hitloom.report.plot import Plot
-from hitloom.report.summary_plots import histogram_figure, timing_figure
+from hitloom.report.summary_plots import histogram_figure
 from hitloom.report.tracksters.config import TracksterEvaluationConfig
 from hitloom.report.tracksters.edge_plots import edge_plots
 from hitloom.report.tracksters.figures import map_figure
@@ -47,7 +48,7 @@ def plots_of(metrics: Mapping[str, Any], config: TracksterEvaluationConfig) -> l
         *_maps(metrics),
         *edge_plots(metrics),
         *sample_plots(metrics, config),
-        *_timing(metrics),
+        *timing_plot(metrics, lead="Wall time of each stage of the inference of an event; points are tracksters."),
     ]
 
 
@@ -87,22 +88,12 @@ def _rate(metrics: Mapping[str, Any], truth: str, kind: str, rate: str, axis: st
             ("objects", f"{truth}, {CLASS_NAMES[kind]}; {metrics['choices']['objects']}"),
             ("sample", sample_text(metrics)),
             ("bars", "Clopper-Pearson, 68 %"),
-            *_outside(own),
+            *outside_bins(own),
         ),
         draw=lambda: curve_figure(
             curves, content["edges"], x_label=f"{whose} {text}{unit}", y_label=f"{rate} rate", scale=drawn_scale
         ),
     )
-
-
-def _outside(curve: Mapping[str, Any]) -> list[tuple[str, str]]:
-    names = {"underflow": "below", "overflow": "above", "undefined": "without a value"}
-    parts = [
-        f"{entry['numerator']:,} of {entry['denominator']:,} {names[where]}"
-        for where, entry in curve["outside"].items()
-        if entry["denominator"]
-    ]
-    return [("not drawn", ", ".join(parts))] if parts else []
 
 
 def _overlap_per_event(metrics: Mapping[str, Any]) -> Iterator[Plot]:
@@ -158,24 +149,3 @@ def _maps(metrics: Mapping[str, Any]) -> Iterator[Plot]:
 def _where_groups(tables: Mapping[str, Any], key: str) -> Any:
     values, number = np.array(tables[key], dtype=float), np.array(tables["num_groups"])
     return np.where(number > 0, values, np.nan)
-
-
-def _timing(metrics: Mapping[str, Any]) -> Iterator[Plot]:
-    timing = metrics["timing"]
-    if timing is None:
-        return
-    stages = {
-        name: [math.nan if value is None else float(value) for value in values]
-        for name, values in timing["seconds"].items()
-    }
-    yield Plot(
-        name="inference_time",
-        title="Time against size of the event",
-        lead="Wall time of each stage of the inference of an event; points are tracksters.",
-        facts=(
-            ("stages", "as stored with the results; one may contain others; no reading and writing of files"),
-            ("sample", f"{timing['num_events']:,} events"),
-            ("hardware", timing["hardware"] or "not recorded"),
-        ),
-        draw=lambda: timing_figure(timing["num_points"], stages),
-    )
