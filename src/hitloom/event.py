@@ -97,6 +97,7 @@ FIELDS: dict[str, Field] = _table(
         "true momentum at the crossing point (noise: meaningless)",
     ),
     _field("truth", "point_weight", "N", _F32, "", "importance of the point in a weighted score"),
+    _field("truth", "point_y", "N", _F32, "", "target of a point, 0 to 1 (pruning: 1 = not of its trackster)"),
     _field("truth", "truth_edge_index", "2,T", _I64, "", "consecutive points of one true object", "points"),
     _field("truth", "share_index", "2,A", _I64, "", "point row above object row of a soft share", "points,none"),
     _field("truth", "share_fraction", "A", _F32, "", "fraction of the point that the object owns"),

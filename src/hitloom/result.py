@@ -59,6 +59,8 @@ class Scores:
         Embeddings or edge scores of earlier iterations, for deep supervision.
     stages : dict of Scores
         Outputs of the stages of a chain by name.
+    own : dict of tensors
+        What only the loss and the grouping of the system itself read, by names of its own.
     """
 
     embedding: Tensor | None = None
@@ -71,6 +73,7 @@ class Scores:
     timing: dict[str, float] = field(default_factory=dict)
     intermediate: list[Tensor] = field(default_factory=list)
     stages: dict[str, Scores] = field(default_factory=dict)
+    own: dict[str, Tensor] = field(default_factory=dict)
 
     def scored_edges(self) -> tuple[Tensor, Tensor]:
         """Return the edges (2, E) and their logits (E,); for code that knows that the network gives them."""

@@ -1,0 +1,1 @@
+"""Graph pruning: which layer clusters do not belong to their trackster."""
