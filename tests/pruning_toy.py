@@ -1,4 +1,4 @@
-"""Toy trackster events for pruning: random trees, the diamond, the split and the clique. Shared by tests of any floor."""
+"""Toy trackster events: random trees, the diamond, the split and the clique. Shared by tests of any floor."""
 
 from __future__ import annotations
 

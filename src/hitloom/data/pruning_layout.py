@@ -1,4 +1,4 @@
-"""The contract of trackster events: what one trackster of layer clusters looks like as an :class:`~hitloom.event.Event`.
+"""What one trackster of layer clusters looks like as an :class:`~hitloom.event.Event`.
 
 One event is one trackster that CLUE3D made; its points are layer clusters, in the order of the source.
 

@@ -1,4 +1,4 @@
-"""Configuration of graph pruning. Defaults are those of the library; the recipe ``pruning`` spells the published ones."""
+"""Configuration of graph pruning: defaults of the library; the recipe ``pruning`` spells the published ones."""
 
 from __future__ import annotations
 
