@@ -19,7 +19,7 @@ from torch import Tensor
 
 from hitloom.data.jagged import Jagged
 from hitloom.data.layer_clusters import CaloTruth, LayerClusters, Tracksters
-from hitloom.data.ticl_files import check_rows
+from hitloom.data.root_read import check_rows
 from hitloom.data.ticl_layout import SCINTILLATOR_TYPE
 from hitloom.data.trackster_event import MM_PER_CM, trackster_event
 from hitloom.data.trackster_features import NODE_FEATURES, TIME_ERROR, edge_features, vertex_distances

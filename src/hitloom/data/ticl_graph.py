@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from hitloom.data.jagged import Jagged
-from hitloom.data.ticl_files import check_rows, same_counts
+from hitloom.data.root_read import check_rows, same_counts
 from hitloom.data.ticl_layout import EDGE_BRANCHES
 from hitloom.data.trackster_event import MM_PER_CM
 from hitloom.data.trackster_features import EDGE_FEATURES, NODE_FEATURES, TIME_ERROR

@@ -21,10 +21,11 @@ from hitloom._version import __version__
 from hitloom.data import ticl_layout as layout
 from hitloom.data.files import reason
 from hitloom.data.jagged import Jagged
+from hitloom.data.root_read import find_root, opened, read_columns, same_counts
 from hitloom.data.root_records import Column
 from hitloom.data.splits import SPLITS
 from hitloom.data.ticl_dumper import dumper_event
-from hitloom.data.ticl_files import TiclFile, find_ticl, look_at, opened, read_columns, same_counts
+from hitloom.data.ticl_files import TiclFile, look_at
 from hitloom.data.ticl_graph import check_graph, graph_event
 from hitloom.data.trackster_truth import as_calo_particles
 from hitloom.errors import DataError, nearest
@@ -94,7 +95,7 @@ def open_ticl(
         if value is not None and value not in valid:
             raise DataError(f"unknown {kind} '{value}'.{nearest(value, valid)}")
     chosen = _Choice(layout_name, truth, collection)
-    looked = (look_at(path, split, chosen.trees) for path, split in find_ticl(source))
+    looked = (look_at(path, split, chosen.trees) for path, split in find_root(source))
     files = tuple(file for file in looked if file is not None)
     if not files:
         raise DataError(f"{source}: no file with events in it")
