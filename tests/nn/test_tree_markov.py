@@ -7,6 +7,7 @@ import itertools
 import networkx
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,14 +17,15 @@ from hitloom.nn.forest import Forest
 from hitloom.nn.tree_markov import (
     configuration_log_probability,
     configuration_score,
+    log_marginals,
     log_partition,
     map_configuration,
-    marginal_logit,
-    marginals,
     sample,
 )
 
-CASES = st.tuples(st.integers(0, 8), st.integers(0, 10_000), st.sampled_from([0.3, 2.0, 30.0]))
+CASES = st.tuples(
+    st.integers(0, 6), st.integers(0, 10_000), st.sampled_from([0.3, 2.0, 30.0]), st.sampled_from([2, 2, 3])
+)  # number of nodes, seed, scale of the potentials, number of states
 
 
 def random_links(num_nodes: int, rng: np.random.Generator, *, root_share: float = 0.3) -> torch.Tensor:
@@ -35,18 +37,24 @@ def random_links(num_nodes: int, rng: np.random.Generator, *, root_share: float 
     return torch.tensor(np.array(pairs, dtype=np.int64).reshape(-1, 2).T.copy())
 
 
-def random_model(num_nodes: int, seed: int, scale: float) -> tuple[torch.Tensor, torch.Tensor, Forest]:
+def random_model(
+    num_nodes: int, seed: int, scale: float, num_states: int = 2
+) -> tuple[torch.Tensor, torch.Tensor, Forest]:
     rng = np.random.default_rng([seed, num_nodes])
     links = random_links(num_nodes, rng)
-    phi = torch.from_numpy(rng.normal(0, scale, (num_nodes, 2)))
-    psi = torch.from_numpy(rng.normal(0, scale, (links.shape[1], 2, 2)))
+    phi = torch.from_numpy(rng.normal(0, scale, (num_nodes, num_states)))
+    psi = torch.from_numpy(rng.normal(0, scale, (links.shape[1], num_states, num_states)))
     return phi, psi, Forest.from_links(links, num_nodes)
 
 
-def all_configurations(num_nodes: int) -> torch.Tensor:
-    return torch.tensor(list(itertools.product([0, 1], repeat=num_nodes)), dtype=torch.int64).reshape(
-        2**num_nodes, num_nodes
-    )
+def all_configurations(num_nodes: int, num_states: int = 2) -> torch.Tensor:
+    rows = np.array(list(itertools.product(range(num_states), repeat=num_nodes)), dtype=np.int64)
+    return torch.from_numpy(rows.reshape(num_states**num_nodes, num_nodes))
+
+
+def sums_by_state(weight: torch.Tensor, configurations: torch.Tensor, num_states: int) -> torch.Tensor:
+    """Probability (N, K) of each state of each node, from that of every configuration."""
+    return torch.stack([weight @ (configurations == state).to(weight) for state in range(num_states)], 1)
 
 
 def brute_score(labels, phi, psi, links) -> float:
@@ -58,16 +66,17 @@ def brute_score(labels, phi, psi, links) -> float:
 @settings(max_examples=40, deadline=None)
 @given(CASES)
 def test_log_z_marginals_and_map_equal_the_sum_over_all_configurations(case):
-    num_nodes, seed, scale = case
-    phi, psi, forest = random_model(num_nodes, seed, scale)
-    configurations = all_configurations(num_nodes)
+    num_nodes, _, _, num_states = case
+    phi, psi, forest = random_model(*case)
+    configurations = all_configurations(num_nodes, num_states)
     scores = [brute_score(labels, phi, psi, forest.edge_index) for labels in configurations.tolist()]
     score = torch.tensor(scores, dtype=torch.float64)
     expected_log_z = torch.logsumexp(score, 0)
     torch.testing.assert_close(log_partition(phi, psi, forest)[0], expected_log_z)
     torch.testing.assert_close(configuration_score(configurations, phi, psi, forest)[:, 0], score)
     weight = (score - expected_log_z).exp()
-    torch.testing.assert_close(marginals(phi, psi, forest), weight @ configurations.double())
+    expected = sums_by_state(weight, configurations, num_states)
+    torch.testing.assert_close(log_marginals(phi, psi, forest).exp(), expected)
     best = map_configuration(phi, psi, forest)
     torch.testing.assert_close(configuration_score(best, phi, psi, forest)[0], score.max())
 
@@ -81,7 +90,8 @@ def test_ten_nodes_and_two_roots_in_single_precision():
     configurations = all_configurations(10)
     log_p = configuration_log_probability(configurations, phi, psi, forest)[:, 0]
     assert float(log_p.double().exp().sum()) == pytest.approx(1, abs=1e-5)
-    torch.testing.assert_close(marginals(phi, psi, forest), log_p.exp() @ configurations.float(), atol=1e-5, rtol=1e-4)
+    expected = sums_by_state(log_p.exp(), configurations, 2)
+    torch.testing.assert_close(log_marginals(phi, psi, forest).exp(), expected, atol=1e-5, rtol=1e-4)
     assert torch.equal(map_configuration(phi, psi, forest), configurations[int(log_p.argmax())])
 
 
@@ -95,7 +105,7 @@ def test_the_union_of_graphs_gives_what_each_gives_alone(sizes, seed):
     phi, psi = torch.cat([model[0] for model in alone]), torch.cat([model[1] for model in alone])
     union = Forest.from_links(links, int(offset[-1]), graph=graph, num_graphs=len(sizes))
     torch.testing.assert_close(log_partition(phi, psi, union), torch.cat([log_partition(*model) for model in alone]))
-    torch.testing.assert_close(marginal_logit(phi, psi, union), torch.cat([marginal_logit(*model) for model in alone]))
+    torch.testing.assert_close(log_marginals(phi, psi, union), torch.cat([log_marginals(*model) for model in alone]))
     assert torch.equal(map_configuration(phi, psi, union), torch.cat([map_configuration(*model) for model in alone]))
     labels = torch.from_numpy(np.random.default_rng(seed).integers(0, 2, (3, int(offset[-1]))))
     together = configuration_log_probability(labels, phi, psi, union)
@@ -112,7 +122,7 @@ def test_the_gradient_of_log_z_is_the_marginals(case):
     phi.requires_grad_()
     psi.requires_grad_()
     gradient = torch.autograd.grad(log_partition(phi, psi, forest).sum(), (phi, psi), allow_unused=True)
-    torch.testing.assert_close(gradient[0][:, 1], marginals(phi, psi, forest).detach(), atol=1e-9, rtol=1e-7)
+    torch.testing.assert_close(gradient[0], log_marginals(phi, psi, forest).detach().exp(), atol=1e-9, rtol=1e-7)
     torch.testing.assert_close(gradient[0].sum(1), torch.ones(len(phi)).double())
     if len(psi):  # pairs: the joint marginal of a link, whose sums over one end are the marginals of the other
         child = forest.edge_index[1]
@@ -125,20 +135,37 @@ def test_gradients_are_finite_where_potentials_are_extreme():
     log_z = log_partition(phi, psi, forest)
     assert bool(torch.isfinite(log_z).all())
     assert bool(torch.isfinite(torch.autograd.grad(log_z.sum(), phi)[0]).all())
-    assert bool(torch.isfinite(marginal_logit(phi, psi, forest)).all())
+    assert bool(torch.isfinite(log_marginals(phi, psi, forest)).all())
 
 
-def test_samples_follow_the_exact_probabilities():
-    phi, psi, forest = random_model(5, 11, 0.8)
-    configurations = all_configurations(5)
+def test_forbidden_states_leave_the_sum_over_the_others():
+    phi, psi, forest = random_model(5, 4, 1.0, 3)
+    allowed = torch.rand(5, 3, generator=torch.Generator().manual_seed(1)) < 0.5
+    allowed[:, 1] |= ~allowed.any(1)
+    masked = phi.masked_fill(~allowed, -torch.inf).requires_grad_()
+    configurations = all_configurations(5, 3)
+    possible = allowed[torch.arange(5), configurations].all(1)
+    score = configuration_score(configurations[possible], phi, psi, forest)[:, 0]
+    log_z = log_partition(masked, psi, forest)[0]
+    torch.testing.assert_close(log_z, score.logsumexp(0))
+    gradient = torch.autograd.grad(log_z, masked)[0]
+    expected = sums_by_state((score - log_z.detach()).exp(), configurations[possible], 3)
+    torch.testing.assert_close(gradient, expected)
+    torch.testing.assert_close(log_marginals(masked, psi, forest).exp(), expected)
+
+
+@pytest.mark.parametrize(("num_nodes", "num_states"), [(5, 2), (3, 3)])
+def test_samples_follow_the_exact_probabilities(num_nodes, num_states):
+    phi, psi, forest = random_model(num_nodes, 11, 0.8, num_states)
+    configurations = all_configurations(num_nodes, num_states)
     expected = configuration_log_probability(configurations, phi, psi, forest)[:, 0].exp().numpy()
     num_samples = 20_000
     drawn = sample(phi, psi, forest, num_samples=num_samples, generator=torch.Generator().manual_seed(2))
-    assert (drawn.shape, drawn.dtype) == ((num_samples, 5), torch.int64)
-    code = (drawn * 2 ** torch.arange(4, -1, -1)).sum(1).numpy()
-    found = np.bincount(code, minlength=32)
+    assert (drawn.shape, drawn.dtype) == ((num_samples, num_nodes), torch.int64)
+    code = (drawn * num_states ** torch.arange(num_nodes - 1, -1, -1)).sum(1).numpy()
+    found = np.bincount(code, minlength=len(configurations))
     chi2 = ((found - num_samples * expected) ** 2 / (num_samples * expected)).sum()
-    assert chi2 < 62  # 31 degrees of freedom: chance 1e-3 of a larger one
+    assert chi2 < scipy.stats.chi2.ppf(0.999, len(configurations) - 1)
     again = sample(phi, psi, forest, num_samples=num_samples, generator=torch.Generator().manual_seed(2))
     assert torch.equal(drawn, again)
 
