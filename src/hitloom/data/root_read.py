@@ -20,8 +20,8 @@ from hitloom.data.splits import SPLITS
 from hitloom.errors import DataError, nearest
 
 
-def find_root(source: str | Path) -> list[tuple[Path, str | None]]:
-    """Return the ROOT files of a path, sorted, with the split that the folder train, val or test says.
+def find_root(source: str | Path, pattern: str = "*.root") -> list[tuple[Path, str | None]]:
+    """Return the files of a path, sorted, with the split that the folder train, val or test says.
 
     Raises
     ------
@@ -34,11 +34,11 @@ def find_root(source: str | Path) -> list[tuple[Path, str | None]]:
     if not source.is_dir():
         raise DataError(f"{source}: no such file or folder")
     found: list[tuple[Path, str | None]] = []
-    for path in sorted(source.rglob("*.root")):
+    for path in sorted(source.rglob(pattern)):
         parts = path.relative_to(source).parts
         found.append((path, parts[0] if len(parts) > 1 and parts[0] in SPLITS else None))
     if not found:
-        raise DataError(f"{source}: no *.root file in this folder")
+        raise DataError(f"{source}: no {pattern} file in this folder")
     return found
 
 

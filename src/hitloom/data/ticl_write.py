@@ -5,7 +5,6 @@ The trees hold real ``std::vector`` branches. The file appears under its name wh
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,11 +15,10 @@ import numpy as np
 
 from hitloom.data import ticl_columns as columns_of
 from hitloom.data import ticl_layout as layout
-from hitloom.data.files import refuse_existing, replace_folder, temporary_name
 from hitloom.data.jagged import Jagged
 from hitloom.data.root_records import Column
 from hitloom.data.root_trees import RootTreeWriter
-from hitloom.data.splits import SPLITS
+from hitloom.data.split_folders import write_split_folder
 from hitloom.data.trackster_truth import as_calo_particles, truth_type
 from hitloom.errors import DataError, nearest
 from hitloom.event import Event
@@ -177,34 +175,14 @@ def write_ticl_folder(
     DataError
         When the folder is taken, or no event has a split. Nothing is left then.
     """
-    folder = Path(folder)
-    refuse_existing(folder, overwrite=overwrite, may_replace=_is_ticl_folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = temporary_name(folder)
-    writers: dict[str, TiclWriter] = {}
-    try:
-        with ExitStack() as stack:
-            for event in events:
-                split = split_of.get(int(event.event_id), "")
-                if split and split not in writers:
-                    path = part / split / "histo.root"
-                    writer = TiclWriter(path, layouts=layouts, collection=collection)
-                    writers[split] = stack.enter_context(writer)
-                if split:
-                    writers[split].write(event)
-        if not writers:
-            raise DataError(f"{folder}: no event to write (none is in train, val or test)")
-        replace_folder(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return sum(writer.num_events for writer in writers.values())
-
-
-def _is_ticl_folder(path: Path) -> bool:
-    """Whether a folder holds nothing but train, val and test with ROOT files."""
-    if not path.is_dir() or not {entry.name for entry in path.iterdir()} <= set(SPLITS):
-        return False
-    return all(entry.suffix == ".root" for split in path.iterdir() for entry in split.iterdir())
+    return write_split_folder(
+        events,
+        folder,
+        split_of=split_of,
+        file_name="histo.root",
+        open_writer=lambda path: TiclWriter(path, layouts=layouts, collection=collection),
+        overwrite=overwrite,
+    )
 
 
 def _trees(event: Event, layouts: Sequence[str], collection: str) -> Trees:
