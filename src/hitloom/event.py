@@ -13,7 +13,7 @@ batch-wide key.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +150,16 @@ class Event(Data):
     >>> event.validate().num_points, event.num_objects
     (2, 1)
     """
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> Event:
+        """Return the event of these fields, as ``Event(**values)`` would, for code that makes very many."""
+        event = cls()
+        event._store._mapping.update(values)
+        return event
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._store  # PyG lists all keys for every question
 
     @property
     def num_points(self) -> int:

@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from torch_geometric.data import Batch
 
+from hitloom.data.collation import collate_events
 from hitloom.data.transforms import event_generator
 from hitloom.errors import DataError
 from hitloom.event import Event
@@ -101,7 +102,7 @@ class _Keys:
 
 def _collate(events: list[Event | None]) -> Batch | None:
     kept = [event for event in events if event is not None]
-    return Batch.from_data_list(kept) if kept else None
+    return collate_events(kept) if kept else None
 
 
 class EventLoader:

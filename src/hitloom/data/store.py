@@ -19,10 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from torch_geometric.data import Batch
 
+from hitloom.data.collation import collate_events
+from hitloom.data.event_columns import EventColumns
 from hitloom.data.files import reason
 from hitloom.data.splits import check_split_name, divide, read_splits
-from hitloom.data.store_schema import SIZES, TEXT, check_schema, event_of, header, header_names
+from hitloom.data.store_schema import SIZES, TEXT, check_schema, header, header_names
 from hitloom.data.store_writer import SPLITS_FILE, EventWriter, shard_name
 from hitloom.errors import DataError, nearest
 from hitloom.event import FIELDS, Event
@@ -30,12 +33,14 @@ from hitloom.event import FIELDS, Event
 __all__ = ["EventStore", "EventWriter"]
 
 _MAX_OPEN = 4
+# events asked for in order are read ahead: at most so many of them, of so many points together
+_AHEAD_EVENTS, _AHEAD_POINTS, _MAX_GAP = 64, 20_000, 4
 
 
 class EventStore(Sequence[Event]):
-    """Events of a store, read one at a time.
+    """Events of a store, read when they are asked for; small ones that are asked for in order, some ahead.
 
-    Can be sent to other processes: each opens the files anew.
+    :meth:`keep_in_memory` reads all of them at once. Can be sent to other processes: each opens the files anew.
 
     Parameters
     ----------
@@ -57,6 +62,9 @@ class EventStore(Sequence[Event]):
         self.path = Path(path)
         self._shards = _shard_paths(self.path)
         self._open: dict[tuple[int, int], pq.ParquetFile] = {}
+        self._memory: EventColumns | None = None
+        self._ahead: tuple[int, tuple[str, ...], EventColumns] | None = None
+        self._last = -1
         first = self._file(0)
         self.schema: pa.Schema = first.schema_arrow
         self._ends: list[int] = []
@@ -91,19 +99,81 @@ class EventStore(Sequence[Event]):
         place = index + len(self) if index < 0 else index
         if not 0 <= place < len(self):
             raise IndexError(f"{self.path}: event {index} of {len(self)}")
-        columns = [name for name in self.schema.names if name not in SIZES[1:]]
-        if fields is not None:
-            for name in fields:
-                self._check_field(name)
-            columns = ["event_id", "num_points", *dict.fromkeys(fields)]
-            columns += [name for name in TEXT[:1] if name in self.schema.names and name not in fields]
+        for name in fields or ():
+            self._check_field(name)
+        if self._memory is not None:
+            return self._memory.event(place, fields)
+        wanted = self._columns(fields)
+        begin, names, columns = self._ahead or (0, (), None)
+        if columns is None or names != wanted or not begin <= place < begin + len(columns):
+            begin, columns = place, self._read(place, self._num_ahead(place), wanted)
+            self._ahead = (begin, wanted, columns) if len(columns) > 1 else None
+        self._last = place
+        return columns.event(place - begin)
+
+    def keep_in_memory(self, *, max_bytes: int | None = None) -> bool:
+        """Read all events into memory, if they take at most so many bytes there; return whether they are.
+
+        Forked workers share them.
+        """
+        if self._memory is None:
+            if max_bytes is not None and self.num_bytes > max_bytes:
+                return False
+            wanted = self._columns(None)
+            starts = [0, *self._ends[:-1]]
+            parts = [self._read(start, end - start, wanted) for start, end in zip(starts, self._ends, strict=True)]
+            self._memory, self._ahead = EventColumns.joined(parts), None
+        return True
+
+    def batch(self, rows: Sequence[int]) -> Batch:
+        """Return a batch of the events of these rows.
+
+        Raises
+        ------
+        IndexError
+            When there is no such event.
+        """
+        if self._memory is None:
+            return collate_events([self.read(row) for row in rows])
+        wrong = [row for row in rows if not 0 <= row < len(self)]
+        if wrong:
+            raise IndexError(f"{self.path}: event {wrong[0]} of {len(self)}")
+        return self._memory.batch(rows)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all fields in memory, from the file footers alone."""
+        metadata = [self._file(number).metadata for number in range(len(self._shards))]
+        return sum(one.row_group(row).total_byte_size for one in metadata for row in range(one.num_row_groups))
+
+    def _columns(self, fields: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the columns to read for these fields."""
+        if fields is None:
+            return tuple(name for name in self.schema.names if name not in SIZES[1:])
+        columns = ["event_id", "num_points", *dict.fromkeys(fields)]
+        columns += [name for name in TEXT[:1] if name in self.schema.names and name not in fields]
+        return tuple(columns)
+
+    def _num_ahead(self, place: int) -> int:
+        """Return how many events from ``place`` on to read at once: one, unless the events come in order."""
+        if not 0 < place - self._last <= _MAX_GAP:
+            return 1
+        number = bisect_right(self._ends, place)
+        row = place - (self._ends[number - 1] if number else 0)
+        points = np.cumsum(self._rows[number][row : row + _AHEAD_EVENTS, 1])
+        return max(1, int((points <= _AHEAD_POINTS).sum()))
+
+    def _read(self, place: int, num_events: int, columns: tuple[str, ...]) -> EventColumns:
+        """Return ``num_events`` events of one file, from ``place`` on."""
         number = bisect_right(self._ends, place)
         row = place - (self._ends[number - 1] if number else 0)
         try:
-            table = self._file(number).read_row_group(row, columns=columns, use_threads=False)
+            groups = list(range(row, row + num_events))
+            table = self._file(number).read_row_groups(groups, columns=list(columns), use_threads=False)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{self._shards[number]}: event in row {row} cannot be read: {reason(error)}") from None
-        return event_of(table, self.schema)
+            many = f"events in rows {row} to {row + num_events - 1}" if num_events > 1 else f"event in row {row}"
+            raise DataError(f"{self._shards[number]}: {many} cannot be read: {reason(error)}") from None
+        return EventColumns.of_table(table, self.schema)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -194,7 +264,7 @@ class EventStore(Sequence[Event]):
         return file
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_open": {}}
+        return self.__dict__ | {"_open": {}, "_ahead": None}
 
 
 def _shard_paths(path: Path) -> list[Path]:

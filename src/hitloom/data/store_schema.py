@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import torch
 
@@ -110,34 +109,6 @@ def table_of(event: Event, schema: pa.Schema) -> pa.Table:
             offsets = pa.array([0, flat.size], pa.int32())
             arrays.append(pa.ListArray.from_arrays(offsets, pa.array(flat, column.type.value_type), type=column.type))
     return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def event_of(table: pa.Table, schema: pa.Schema) -> Event:
-    """Return the event of a one-row table that holds ``event_id``, ``num_points`` and any of the fields."""
-    event = Event()
-    num_points = table["num_points"][0].as_py()
-    for name in table.column_names:
-        if name in ("event_id", *TEXT):
-            value = table[name][0].as_py()
-            if value is not None:
-                event[name] = value
-        elif name in FIELDS:
-            flat = table[name].combine_chunks()
-            flat = flat.chunk(0) if isinstance(flat, pa.ChunkedArray) else flat
-            values = np.array(flat.flatten().to_numpy(zero_copy_only=False))
-            event[name] = _shaped(torch.from_numpy(values), FIELDS[name], schema.field(name), num_points)
-            if name in NAMES:
-                event[NAMES[name]] = header_names(schema, NAMES[name])
-    return event
-
-
-def _shaped(values: torch.Tensor, field: Field, column: pa.Field, num_points: int) -> torch.Tensor:
-    if len(field.shape) == 1:
-        return values
-    if field.shape[0] == 2:
-        return values.reshape(2, -1)
-    inner = int(column.metadata[b"inner"])
-    return values.reshape(num_points, 0) if inner == 0 else values.reshape(-1, inner)
 
 
 def header(schema: pa.Schema, key: str, *, where: str) -> str:
