@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hitloom.cli.options import Set
+
+if TYPE_CHECKING:
+    from hitloom.data.store import EventStore
 
 app = typer.Typer(no_args_is_help=True, help="Simulate events into an event store.")
 
@@ -106,6 +109,57 @@ def calorimeter(
     typer.echo("The shapes of the showers are toy: see docs/calorimeter.md for what they reproduce.")
 
 
+@app.command("close-showers")
+def close_showers(
+    output: Output = Path("events"),
+    events: Annotated[int, typer.Option("--events", "-n", min=1, help="Number of collisions.")] = 10,
+    overlap: Annotated[
+        float | None, typer.Option("--overlap", help="0 to 1: how much showers overlap; default 0.25.")
+    ] = None,
+    separation: Annotated[
+        tuple[float, float] | None, typer.Option("--separation", help="Range of cm between showers; default 2 6.")
+    ] = None,
+    species: Annotated[
+        list[str] | None, typer.Option("--species", help="Kind of shower, may be repeated; default photon.")
+    ] = None,
+    pileup: Pileup = None,
+    majority: Annotated[
+        str | None, typer.Option("--majority", help="count (default) or energy decides whose a trackster is.")
+    ] = None,
+    min_size: Annotated[
+        int | None, typer.Option("--min-size", help="Fewest layer clusters of a trackster; default 3.")
+    ] = None,
+    seed: Seed = 0,
+    first_event_id: FirstEventId = 0,
+    num_processes: NumProcesses = None,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Also write this ROOT file, in the layout of pruning.")
+    ] = None,
+    overwrite: Overwrite = False,
+    config: ConfigFile = None,
+    set_: Set = None,
+) -> None:
+    """Close-by showers in the calorimeter's endcaps: one event for each trackster, labelled for pruning.
+
+    ``--overlap`` sets how many layer clusters are to prune, from 1 % at 0 to 20 % at 1. The shapes of the showers are
+    toy. The same seed gives the same events whatever the number of processes.
+    """
+    from hitloom.simulate.close_showers_config import CloseShowersConfig
+
+    options = {
+        "overlap": overlap, "separation": separation, "species": species or None, "pileup": pileup,
+        "majority": majority, "min_size": min_size,
+    }  # fmt: skip
+    settings = _settings(CloseShowersConfig, options, config=config, overrides=set_, where="close showers simulation")
+    store = _run(
+        settings, output, num_events=events, seed=seed, first_event_id=first_event_id, num_processes=num_processes,
+        overwrite=overwrite, root=root,
+    )  # fmt: skip
+    as_root = f", as ROOT file {root}" if root else ""
+    typer.echo(f"{len(store)} tracksters of {events} collisions in {output}{as_root}")
+    typer.echo("The shapes of the showers are toy: see docs/calorimeter.md for what they reproduce.")
+
+
 @app.command()
 def tracksters(
     statistics: Annotated[Path, typer.Option("--statistics", help="File of 'hitloom data statistics'.")],
@@ -166,7 +220,7 @@ def _run(
     overwrite: bool,
     trackml: Path | None = None,
     root: Path | None = None,
-) -> None:
+) -> EventStore:
     import os
 
     from hitloom.cli.counter import Counter
@@ -174,7 +228,7 @@ def _run(
 
     counter = Counter("events")
     try:
-        simulate_to_store(
+        return simulate_to_store(
             output,
             settings,
             num_events=num_events,

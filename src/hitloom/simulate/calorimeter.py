@@ -31,20 +31,26 @@ from hitloom.simulate.calorimeter_showers import Spots, make_spots
 from hitloom.simulate.parallel import check_number, make_events
 from hitloom.simulate.particles import ParticleTable
 
-__all__ = ["CalorimeterConfig", "provenance_of", "simulate_calorimeter", "simulate_event", "simulate_particles"]
+__all__ = [
+    "CalorimeterConfig",
+    "provenance_of",
+    "simulate_calorimeter",
+    "simulate_deposits",
+    "simulate_event",
+    "simulate_particles",
+]
 
 SOURCE = "simulate-calorimeter"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Steps:
-    """Everything that is made on the way to the event, in order."""
+class Deposits:
+    """Everything that is made on the way to layer clusters and their truth, in order."""
 
     entering: Entering
     spots: Spots
     cells: Cells
     clustered: ClusteredCells
-    tracksters: Tracksters
     truth: CaloTruth
 
     @property
@@ -52,22 +58,31 @@ class Steps:
         return self.clustered.clusters
 
 
-def simulate_particles(table: ParticleTable, config: CalorimeterConfig, *, seed: int, event_id: int) -> Steps:
+@dataclass(frozen=True, kw_only=True)
+class Steps(Deposits):
+    """Everything that is made on the way to the event."""
+
+    tracksters: Tracksters
+
+
+def simulate_deposits(table: ParticleTable, config: CalorimeterConfig, *, seed: int, event_id: int) -> Deposits:
     """Send the particles of ``table`` into the calorimeter; their order does not matter, their ids do."""
     numbers = (seed, event_id)
     entering = entering_particles(table, config=config, seed=numbers)
     spots = make_spots(entering, config=config, seed=numbers)
     cells = make_cells(spots, config=config, seed=numbers)
     clustered = make_layer_clusters(cells, config=config, seed=numbers)
-    tracksters = make_tracksters(clustered.clusters, preset=config.clusters.preset)
-    probabilities = id_probabilities(clustered.clusters, tracksters, geometry=get_geometry(config.geometry))
+    return Deposits(entering=entering, spots=spots, cells=cells, clustered=clustered, truth=_truth(entering, clustered))
+
+
+def simulate_particles(table: ParticleTable, config: CalorimeterConfig, *, seed: int, event_id: int) -> Steps:
+    """Go on from :func:`simulate_deposits` to tracksters."""
+    made = simulate_deposits(table, config, seed=seed, event_id=event_id)
+    tracksters = make_tracksters(made.clusters, preset=config.clusters.preset)
+    probabilities = id_probabilities(made.clusters, tracksters, geometry=get_geometry(config.geometry))
     return Steps(
-        entering=entering,
-        spots=spots,
-        cells=cells,
-        clustered=clustered,
+        **{field.name: getattr(made, field.name) for field in dataclasses.fields(made)},
         tracksters=dataclasses.replace(tracksters, id_probabilities=probabilities),
-        truth=_truth(entering, clustered),
     )
 
 

@@ -73,13 +73,43 @@ def _particle(
     config: CalorimeterConfig, rng: np.random.Generator, number: int, place: np.ndarray, point: np.ndarray
 ) -> tuple[float, ...]:
     gun = config.gun
-    code, charge, mass = SPECIES[str(rng.choice(gun.species))]
-    sign = int(rng.choice([-1, 1])) if charge else 1
-    energy = math.exp(rng.uniform(math.log(gun.energy[0]), math.log(gun.energy[1])))
+    species = str(rng.choice(gun.species))
+    sign = draw_sign(species, rng)
+    energy = draw_energy(gun.energy, rng)
+    return particle_row(
+        species, energy, sign=sign, number=number, place=place, point=point, from_front=gun.origin == "front"
+    )
+
+
+def draw_sign(species: str, rng: np.random.Generator) -> int:
+    """Return +1 or -1 for a charged kind of particle, +1 for a neutral one."""
+    return int(rng.choice([-1, 1])) if SPECIES[species][1] else 1
+
+
+def draw_energy(limits: tuple[float, float], rng: np.random.Generator) -> float:
+    """Return an energy between the limits, flat in its logarithm."""
+    return math.exp(rng.uniform(math.log(limits[0]), math.log(limits[1])))
+
+
+def particle_row(
+    species: str,
+    energy: float,
+    *,
+    sign: int,
+    number: int,
+    place: np.ndarray,
+    point: np.ndarray,
+    vertex: int = 1,
+    from_front: bool = False,
+) -> tuple[float, ...]:
+    """Return the row of a particle that flies from ``point`` (4,) through ``place`` (3,) on the front face, mm.
+
+    ``from_front``: it starts at ``place`` and flies away from the origin.
+    """
+    code, charge, mass = SPECIES[species]
     momentum = math.sqrt(max(energy**2 - mass**2, 1e-12))
-    from_front = gun.origin == "front"
     start = place if from_front else point[:3]
     flight = place if from_front else place - point[:3]
     px, py, pz = momentum * flight / np.linalg.norm(flight)
     time = float(point[3]) + (float(np.linalg.norm(place)) if from_front else 0.0)
-    return (1, number, 0, 0, 0, sign * code, sign * charge, mass, *start.tolist(), time, px, py, pz)
+    return (vertex, number, 0, 0, 0, sign * code, sign * charge, mass, *start.tolist(), time, px, py, pz)

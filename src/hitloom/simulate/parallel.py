@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 MakeEvent = Callable[[int], Event]
+MakeEvents = Callable[[int], list[Event]]
 
 
 def check_number(name: str, value: int) -> None:
@@ -35,6 +37,16 @@ def make_events(make: MakeEvent, *, num_events: int, first_event_id: int, num_pr
     ConfigError
         When a count is negative or there is no process.
     """
+    lists = make_event_lists(
+        partial(_as_list, make), num_events=num_events, first_event_id=first_event_id, num_processes=num_processes
+    )
+    return (events[0] for events in lists)
+
+
+def make_event_lists(
+    make: MakeEvents, *, num_events: int, first_event_id: int, num_processes: int
+) -> Iterator[list[Event]]:
+    """Yield the list ``make(event_id)`` of each id, for what makes several events at once; else as above."""
     check_number("num_events", num_events)
     check_number("first_event_id", first_event_id)
     if num_processes < 1:
@@ -45,33 +57,39 @@ def make_events(make: MakeEvent, *, num_events: int, first_event_id: int, num_pr
     return _in_parallel(make, event_ids=event_ids, num_processes=num_processes)
 
 
-def _in_parallel(make: MakeEvent, *, event_ids: range, num_processes: int) -> Iterator[Event]:
+def _as_list(make: MakeEvent, event_id: int) -> list[Event]:
+    return [make(event_id)]
+
+
+def _in_parallel(make: MakeEvents, *, event_ids: range, num_processes: int) -> Iterator[list[Event]]:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
 
     with ProcessPoolExecutor(
         max_workers=min(num_processes, len(event_ids)), mp_context=multiprocessing.get_context("spawn")
     ) as pool:
-        waiting: deque[Future[dict[str, Any]]] = deque()
+        waiting: deque[Future[list[dict[str, Any]]]] = deque()
         try:
             for event_id in event_ids:
                 waiting.append(pool.submit(_work, make, event_id))
                 if len(waiting) >= 2 * num_processes:
-                    yield _from_arrays(waiting.popleft().result())
+                    yield [_from_arrays(fields) for fields in waiting.popleft().result()]
             while waiting:
-                yield _from_arrays(waiting.popleft().result())
+                yield [_from_arrays(fields) for fields in waiting.popleft().result()]
         finally:
             for future in waiting:
                 future.cancel()
 
 
-def _work(make: MakeEvent, event_id: int) -> dict[str, Any]:
-    """Make one event in a worker; tensors travel as arrays, so that no shared-memory file handles are left open."""
+def _work(make: MakeEvents, event_id: int) -> list[dict[str, Any]]:
+    """Make events in a worker; tensors travel as arrays, so that no shared-memory file handles are left open."""
     import torch
 
     torch.set_num_threads(1)
-    fields = make(event_id).to_dict()
-    return {name: value.numpy() if isinstance(value, torch.Tensor) else value for name, value in fields.items()}
+    return [
+        {name: value.numpy() if isinstance(value, torch.Tensor) else value for name, value in event.to_dict().items()}
+        for event in make(event_id)
+    ]
 
 
 def _from_arrays(fields: dict[str, Any]) -> Event:

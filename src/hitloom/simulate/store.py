@@ -9,12 +9,15 @@ from hitloom.data.store import EventStore, EventWriter
 from hitloom.errors import ConfigError
 from hitloom.event import Event
 from hitloom.simulate.calorimeter_config import CalorimeterConfig
+from hitloom.simulate.close_showers_config import CloseShowersConfig
 from hitloom.simulate.tracker_config import TrackerConfig
+
+Config = TrackerConfig | CalorimeterConfig | CloseShowersConfig
 
 
 def simulate_to_store(
     path: str | Path,
-    config: TrackerConfig | CalorimeterConfig,
+    config: Config,
     *,
     num_events: int,
     seed: int,
@@ -29,13 +32,16 @@ def simulate_to_store(
 
     Parameters
     ----------
+    num_events
+        Collisions; one of close-by showers is several events, one for each trackster.
     trackml : path or None
         Tracker only: also write the events as TrackML CSV files into this new folder (or ``*.zip``); with
         ``config.detectors`` the detector file goes beside them.
     root : path or None
-        Calorimeter only: also write the events into this new ROOT file, in the schema of TICL's dumper.
+        Calorimeter: also write the events into this new ROOT file, in the schema of TICL's dumper; close-by showers: in
+        the layout of pruning.
     on_event : callable
-        Called with the number of events done.
+        Called with the number of collisions done.
 
     Raises
     ------
@@ -44,46 +50,60 @@ def simulate_to_store(
     ConfigError
         When files are wanted that the detector does not have.
     """
-    for name, wanted, detector in (("trackml", trackml, TrackerConfig), ("root", root, CalorimeterConfig)):
-        if wanted is not None and not isinstance(config, detector):
+    for name, wanted, has in (
+        ("trackml", trackml, isinstance(config, TrackerConfig)),
+        ("root", root, not isinstance(config, TrackerConfig)),
+    ):
+        if wanted is not None and not has:
             raise ConfigError(f"files of kind '{name}' hold events of another detector; mend: leave '{name}' out")
-
-    def counted() -> Iterator[Event]:
-        events = _simulate(config)(
-            config, num_events=num_events, seed=seed, first_event_id=first_event_id, num_processes=num_processes
-        )
-        for done, event in enumerate(events, start=1):
-            yield event
-            on_event(done)
-
+    collisions = _collisions(
+        config, num_events=num_events, seed=seed, first_event_id=first_event_id, num_processes=num_processes
+    )
     with EventWriter(path, provenance=_provenance(config, seed=seed), overwrite=overwrite) as writer:
-        for event in counted():
-            writer.write(event)
+        for done, events in enumerate(collisions, start=1):
+            for event in events:
+                writer.write(event)
+            on_event(done)
     store = EventStore(path)
     if trackml is not None and isinstance(config, TrackerConfig):
         from hitloom.data.trackml_write import write_trackml
 
         write_trackml(iter(store), trackml, detectors=config.detectors, overwrite=overwrite)
-    if root is not None:
+    if root is not None and isinstance(config, CloseShowersConfig):
+        from hitloom.data.pruning_files import write_pruning
+
+        write_pruning(iter(store), root, overwrite=overwrite)
+    elif root is not None:
         from hitloom.data.ticl_write import write_ticl
 
         write_ticl(iter(store), root, overwrite=overwrite)
     return store
 
 
-def _simulate(config: TrackerConfig | CalorimeterConfig) -> Callable[..., Iterator[Event]]:
+def _collisions(
+    config: Config, *, num_events: int, seed: int, first_event_id: int, num_processes: int
+) -> Iterator[list[Event]]:
+    numbers = {
+        "num_events": num_events, "seed": seed, "first_event_id": first_event_id, "num_processes": num_processes
+    }  # fmt: skip
+    if isinstance(config, CloseShowersConfig):
+        from hitloom.simulate.close_showers import simulate_collisions
+
+        return simulate_collisions(config, **numbers)
     if isinstance(config, TrackerConfig):
         from hitloom.simulate.tracker import simulate_tracker
 
-        return simulate_tracker
+        return ([event] for event in simulate_tracker(config, **numbers))
     from hitloom.simulate.calorimeter import simulate_calorimeter
 
-    return simulate_calorimeter
+    return ([event] for event in simulate_calorimeter(config, **numbers))
 
 
-def _provenance(config: TrackerConfig | CalorimeterConfig, *, seed: int) -> dict[str, object]:
-    from hitloom.simulate import calorimeter_config, tracker
+def _provenance(config: Config, *, seed: int) -> dict[str, object]:
+    from hitloom.simulate import calorimeter_config, close_showers_config, tracker
 
     if isinstance(config, TrackerConfig):
         return tracker.provenance_of(config, seed=seed)
+    if isinstance(config, CloseShowersConfig):
+        return close_showers_config.provenance_of(config, seed=seed)
     return calorimeter_config.provenance_of(config, seed=seed)
