@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pruning_columns import counted, toy_columns
 from sklearn import metrics as oracle
 
 from hitloom.errors import DataError
@@ -17,23 +18,6 @@ from hitloom.metrics.pruning_counts import (
     rate_parts,
 )
 from hitloom.metrics.pruning_scan import auc_of_histograms, logit_histogram, threshold_counts
-
-
-def toy_columns(seed, num_tracksters=12):
-    """Return columns of random tracksters of 1 to 9 layer clusters, in no order."""
-    rng = np.random.default_rng(seed)
-    row = rng.permutation(np.repeat(np.arange(num_tracksters), rng.integers(1, 10, num_tracksters)))
-    truth = rng.random(len(row)) < 0.3 * rng.random(num_tracksters)[row]
-    probability = np.round((rng.random(len(row)) + truth) / 2, 2)
-    return {
-        "trackster": row, "to_prune": truth, "probability": probability, "energy": rng.exponential(2, len(row)),
-        "num_tracksters": num_tracksters,
-    }  # fmt: skip
-
-
-def counted(columns, cut=0.5):
-    given_ = {name: value for name, value in columns.items() if name != "probability"}
-    return pruning_counts(pruned=columns["probability"] > cut, **given_)
 
 
 def value(rate, counts):

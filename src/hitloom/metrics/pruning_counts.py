@@ -31,13 +31,10 @@ COUNT_DEFINITIONS: dict[str, str] = {
     "energy": "energy before pruning",
 }
 CONFUSION: tuple[str, ...] = ("true_positive", "false_positive", "false_negative", "true_negative")
-LARGE_SHARE = 0.1
 GROUPS: dict[str, str] = {
     "all": "all tracksters",
     "with_positive": "tracksters with at least one layer cluster to prune",
-    "over_10_percent": f"tracksters of which more than {LARGE_SHARE:.0%} of the layer clusters are to prune".replace(
-        "%", " %"
-    ),
+    "over_10_percent": "tracksters of which more than 10 % of the layer clusters are to prune",
 }
 """Groups of tracksters by what there is to prune in them."""
 Counts = dict[str, NDArray[np.int64] | NDArray[np.float64]]
@@ -160,7 +157,7 @@ def group_masks(counts: Counts) -> dict[str, BoolArray]:
     return {
         "all": np.ones(len(size), dtype=np.bool_),
         "with_positive": positive > 0,
-        "over_10_percent": positive > LARGE_SHARE * size,
+        "over_10_percent": 10 * positive > size,
     }
 
 
