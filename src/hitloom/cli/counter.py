@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import typer
@@ -41,3 +42,18 @@ class Counter:
         """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
+
+
+def watched(events: Iterable[Any], total: int | None) -> Iterator[Any]:
+    """Yield the events; a bar on a terminal, about ten lines elsewhere, both on stderr."""
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
+        yield from track(events, total=total, description="events", console=Console(stderr=True), transient=True)
+        return
+    step = 1000 if total is None else max(1, total // 10)
+    for number, event in enumerate(events, 1):
+        yield event
+        if number % step == 0:
+            typer.echo(f"events: {number} of {total if total is not None else '?'}", err=True)

@@ -3,65 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from hitloom.cli.counter import watched
+from hitloom.cli.data_convert import Truth, convert
+
 app = typer.Typer(no_args_is_help=True, help="Convert, inspect and split events.")
-
-
-class Source(StrEnum):
-    """Formats that can be read."""
-
-    trackml = "trackml"
-    pyg = "pyg"
-    ticl = "ticl"
-    processed = "processed"
-    store = "store"
-
-
-class Target(StrEnum):
-    """Formats that can be written."""
-
-    store = "store"
-    trackml = "trackml"
-    pyg = "pyg"
-    ticl = "ticl"
-    processed = "processed"
-
-
-class Layout(StrEnum):
-    """Layouts of TICL files."""
-
-    A = "A"
-    B = "B"
-
-
-class Truth(StrEnum):
-    """True objects in TICL files: SimClusters or CaloParticles."""
-
-    SC = "SC"
-    CP = "CP"
-
-
-class Subset(StrEnum):
-    """Parts of the TrackML detector."""
-
-    all = "all"
-    pixel = "pixel"
-    barrel = "barrel"
-
-
-class Dialect(StrEnum):
-    """Names in PyG files."""
-
-    prefixed = "prefixed"
-    plain = "plain"
-    exa = "exa"
+app.command()(convert)
 
 
 class Split(StrEnum):
@@ -76,71 +28,6 @@ class Split(StrEnum):
 @app.callback()
 def _group() -> None:
     """Convert, inspect and split events."""
-
-
-@app.command()
-def convert(
-    source: Annotated[Path, typer.Argument(help="Folder, zip archive, event prefix, or event store.")],
-    store: Annotated[Path, typer.Argument(help="Where to write; must not exist.")],
-    format_: Annotated[
-        Source | None, typer.Option("--format", "-f", help="Format of the source; default: recognised.")
-    ] = None,
-    to: Annotated[Target, typer.Option("--to", help="Format to write.")] = Target.store,
-    detectors: Annotated[
-        Path | None, typer.Option(help="TrackML detectors.csv; default: the one beside or above the events.")
-    ] = None,
-    skip: Annotated[int, typer.Option(min=0, help="Leave out so many events at the front.")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many events.")] = None,
-    subset: Annotated[Subset, typer.Option(help="Part of the TrackML detector.")] = Subset.all,
-    unit: Annotated[str, typer.Option(help="Unit of momenta in .pyg files: GeV, or MeV (ITk).")] = "GeV",
-    dialect: Annotated[
-        Dialect, typer.Option(help="Names in .pyg files that are written; exa: Exa.TrkX's feature store.")
-    ] = Dialect.prefixed,
-    extra_features: Annotated[bool, typer.Option("--extra-features", help="Add signed and safe features.")] = False,
-    layout: Annotated[
-        Layout | None, typer.Option(help="Layout of TICL files; default: B where a file has it, else A; writing: both.")
-    ] = None,
-    truth: Annotated[Truth | None, typer.Option(help="Objects from TICL files; default SC (SimClusters).")] = None,
-    collection: Annotated[str, typer.Option(help="Tracksters in TICL files of layout B.")] = "ticlTrackstersCLUE3DHigh",
-    skeleton_features: Annotated[
-        bool, typer.Option("--skeleton-features", help="Seven edge features instead of five (TICL, layout B).")
-    ] = False,
-    drop_small: Annotated[
-        bool, typer.Option("--drop-small", help="Leave out TICL events with one trackster or fewer than two edges.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier conversion wrote.")] = False,
-) -> None:
-    """Convert events of other formats into an event store, or a store into them (--to).
-
-    trackml: CSV files. pyg: files of EggNet, acorn, Exa.TrkX. ticl: ROOT files of TICL's dumper; written as one file
-    (*.root) or as a folder with train, val, test. processed: samples of TICL's linking.
-    """
-    from hitloom.data.convert import TiclOptions
-    from hitloom.data.convert import convert as run
-
-    number = run(
-        source,
-        store,
-        source_format=None if format_ is None else format_.value,
-        target_format=to.value,
-        detectors=detectors,
-        skip=skip,
-        limit=limit,
-        subset=subset.value,
-        unit=unit,
-        dialect=dialect.value,
-        extra_features=extra_features,
-        ticl=TiclOptions(
-            layout=None if layout is None else layout.value,
-            truth=None if truth is None else truth.value,
-            collection=collection,
-            skeleton_features=skeleton_features,
-            drop_small=drop_small,
-        ),
-        overwrite=overwrite,
-        tick=_progress,
-    )
-    typer.echo(f"{number} events written to {store}")
 
 
 @app.command("compare-layouts")
@@ -185,7 +72,7 @@ def statistics(
     opened = EventStore(store)
     rows = list(range(len(opened))) if chosen is Split.all else opened.indices(chosen.value)
     rows = rows[:limit] if limit is not None else rows
-    learned = TracksterStatistics.fit(_progress((opened[row] for row in rows), len(rows)), seed=seed)
+    learned = TracksterStatistics.fit(watched((opened[row] for row in rows), len(rows)), seed=seed)
     learned.save(output)
     typer.echo(f"{output}: {learned.describe()}, from {len(rows)} events ({chosen.value})")
 
@@ -279,28 +166,13 @@ def module_map(
     opened = EventStore(store)
     rows = list(range(len(opened))) if chosen is Split.all else opened.indices(chosen.value)
     rows = rows[:limit] if limit is not None else rows
-    events = _progress((opened[row] for row in rows), len(rows))
+    events = watched((opened[row] for row in rows), len(rows))
     learned = ModuleMap.fit(events, conditions=wanted, definition=definition, min_occurrence=min_occurrence)
     learned.write(output)
     typer.echo(
         f"{output}: {learned.num_rows} triplets and {learned.num_doublets} pairs of {learned.modules.size} modules, "
         f"from {len(rows)} events ({chosen.value})"
     )
-
-
-def _progress(events: Iterable[Any], total: int | None) -> Iterator[Any]:
-    """Yield the events; a bar on a terminal, about ten lines elsewhere, both on stderr."""
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import track
-
-        yield from track(events, total=total, description="events", console=Console(stderr=True), transient=True)
-        return
-    step = max(1, (total or 100) // 10)
-    for number, event in enumerate(events, 1):
-        yield event
-        if number % step == 0:
-            typer.echo(f"events: {number} of {total if total is not None else '?'}", err=True)
 
 
 def _print_tables(record: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Conversion between the formats of others and the event store, event by event.
 
-TrackML CSV, ``.pyg`` files of EggNet, acorn and Exa.TrkX, ROOT files of TICL, ``processed`` folders of TICL's linking.
+TrackML CSV, ``.pyg`` files of EggNet, acorn and Exa.TrkX, ROOT files of TICL, ``processed`` folders of TICL's linking,
+files of tracksters for pruning.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from hitloom._version import __version__
+from hitloom.data.pruning_files import PruningOptions, is_pruning_file
 from hitloom.data.store_writer import is_store
 from hitloom.errors import DataError, nearest
 from hitloom.event import Event
 
-SOURCES = ("trackml", "pyg", "ticl", "processed", "store")
-TARGETS = ("store", "trackml", "pyg", "ticl", "processed")
+SOURCES = ("trackml", "pyg", "ticl", "processed", "pruning", "store")
+TARGETS = ("store", "trackml", "pyg", "ticl", "processed", "pruning")
 Tick = Callable[[Iterable[Event], int | None], Iterable[Event]]
 Splits = dict[str, list[int]]
 
@@ -36,7 +38,7 @@ class TiclOptions:
 
 
 def guess_format(source: Path) -> str:
-    """Return the format of a path: store, pyg, ticl, processed or trackml.
+    """Return the format of a path: store, pyg, ticl, pruning, processed or trackml.
 
     Raises
     ------
@@ -47,14 +49,16 @@ def guess_format(source: Path) -> str:
         return "store"
     if source.suffix == ".pyg" or (source.is_file() and source.name.isdecimal()):
         return "pyg"
+    if source.suffix == ".json":
+        return "pruning"
     if source.suffix == ".root":
-        return "ticl"
+        return "pruning" if is_pruning_file(source) else "ticl"
     if source.is_dir():
         from hitloom.data.processed_folder import is_processed
         from hitloom.data.pyg_files import event_files
 
-        if any(source.rglob("*.root")):
-            return "ticl"
+        for path in sorted(source.rglob("*.root"))[:1]:
+            return guess_format(path)
         if is_processed(source):
             return "processed"
         if event_files(source):
@@ -78,6 +82,7 @@ def convert(
     dialect: str = "prefixed",
     extra_features: bool = False,
     ticl: TiclOptions | None = None,
+    pruning: PruningOptions | None = None,
     overwrite: bool = False,
     tick: Tick | None = None,
 ) -> int:
@@ -99,6 +104,8 @@ def convert(
         Names in ``.pyg`` files that are written, see :func:`hitloom.data.pyg_files.write_pyg`.
     ticl : TiclOptions or None
         For ROOT files of TICL.
+    pruning : PruningOptions or None
+        For files of tracksters: how they are read; the names of the trees also where they are written.
     tick : callable or None
         ``tick(events, total)`` wraps the iterator, to show progress.
 
@@ -114,10 +121,13 @@ def convert(
             raise DataError(f"unknown {name} '{value}'.{nearest(value, valid)}")
     if source_format == target_format:
         raise DataError(f"{source}: is {source_format} already; mend: another --to")
-    ticl = ticl or TiclOptions()
-    events, total, splits, facts = _open(
-        source, source_format, detectors, skip, limit, subset, unit, extra_features, ticl
-    )
+    ticl, pruning = ticl or TiclOptions(), pruning or PruningOptions()
+    if source_format == "pruning":
+        events, total, splits, facts = _open_pruning(source, pruning, skip, limit)
+    else:
+        events, total, splits, facts = _open(
+            source, source_format, detectors, skip, limit, subset, unit, extra_features, ticl
+        )
     watched = events if tick is None else tick(events, total)
     if target_format == "store":
         facts = {"converted_from": source_format, "source": source.name, "hitloom": __version__} | facts
@@ -128,6 +138,8 @@ def convert(
         return write_trackml(watched, target, detectors=detectors, overwrite=overwrite)
     if target_format == "ticl":
         return _to_ticl(watched, target, ticl, overwrite, splits)
+    if target_format == "pruning":
+        return _to_pruning(watched, target, pruning, overwrite, splits)
     split_of = None if splits is None else {event_id: name for name, ids in splits.items() for event_id in ids}
     if target_format == "processed":
         from hitloom.data.processed_folder import write_processed
@@ -209,6 +221,25 @@ def _open(
     return (store[row] for row in rows), len(rows), by_split, {}
 
 
+def _open_pruning(
+    source: Path, options: PruningOptions, skip: int, limit: int | None
+) -> tuple[Iterator[Event], int | None, Splits | None, dict[str, Any]]:
+    """As :func:`_open`; the number is not known where an entry is a collision, and not exact where some are dropped."""
+    from hitloom.data.pruning_files import open_pruning, option_facts, read_pruning
+
+    opened = open_pruning(source, options)
+    splits: Splits = {}
+
+    def noted() -> Iterator[Event]:
+        for event in read_pruning(opened, skip=skip, limit=limit):
+            splits.setdefault(opened.split_of(event) or "", []).append(int(event.event_id))
+            yield event
+
+    known = None if opened.layout == "collisions" else len(opened.event_ids[skip:][:limit])
+    named = any(file.split is not None for file in opened.files)
+    return noted(), known, splits if named else None, option_facts(options) | {"layout": opened.layout}
+
+
 def _between(splits: Splits | None, ids: Iterable[int]) -> Splits | None:
     """Return the splits with these ids alone."""
     if splits is None:
@@ -244,3 +275,16 @@ def _to_ticl(
     return write_ticl_folder(
         events, target, split_of=split_of, layouts=layouts, collection=options.collection, overwrite=overwrite
     )
+
+
+def _to_pruning(
+    events: Iterable[Event], target: Path, options: PruningOptions, overwrite: bool, splits: Splits | None
+) -> int:
+    """Write one file, or where the target is a folder, one file for each split."""
+    from hitloom.data.pruning_write import write_pruning, write_pruning_folder
+
+    trees = {"tracksters": options.tracksters, "edges": options.edges}
+    if target.suffix in (".root", ".json"):
+        return write_pruning(events, target, layout=options.layout, overwrite=overwrite, **trees)
+    split_of = {event_id: name for name, ids in (splits or {}).items() for event_id in ids}
+    return write_pruning_folder(events, target, split_of=split_of, overwrite=overwrite, **trees)

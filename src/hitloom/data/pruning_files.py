@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from hitloom.data.pruning_json import PARENTS, json_event_ids, json_table, load_
 from hitloom.data.pruning_labels import ALL_NOISE, MAJORITIES
 from hitloom.data.pruning_root import check_renamed, count_entries, find_tree, root_tables, stored_event_ids, tree_names
 from hitloom.data.pruning_table import LINKS, READ, LinkCounts, TableOptions, TracksterTable, table_events
+from hitloom.data.pruning_tracksters import TRACKSTERS_PER_COLLISION
 from hitloom.data.root_read import find_root, opened
 from hitloom.errors import DataError, nearest
 from hitloom.event import Event
@@ -102,10 +104,15 @@ class PruningSource:
     def layout(self) -> str:
         return self.files[0].layout
 
-    @property
-    def file_of_entry(self) -> NDArray[np.int64]:
-        """(B,): which file each entry is in."""
-        return np.repeat(np.arange(len(self.files)), [file.num_entries for file in self.files])
+    @cached_property
+    def _split_of_number(self) -> dict[int, str | None]:
+        splits = [file.split for file in self.files for _ in range(file.num_entries)]
+        return dict(zip(self.event_ids.tolist(), splits, strict=True))
+
+    def split_of(self, event: Event) -> str | None:
+        """Return the split of an event that was read: the folder train, val or test of its file."""
+        number = int(event.event_id)
+        return self._split_of_number[number // TRACKSTERS_PER_COLLISION if self.layout == "collisions" else number]
 
 
 def open_pruning(
