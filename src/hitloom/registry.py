@@ -25,6 +25,7 @@ SYSTEMS: dict[str, str] = {
     "exatrkx-gnn": "hitloom.systems.exatrkx:EdgeGNN",
     "linking": "hitloom.systems.linking:Linking",
     "linking-tokens": "hitloom.systems.linking.tokens:LinkingTokens",
+    "pruning": "hitloom.systems.pruning:Pruning",
 }
 
 

@@ -17,6 +17,7 @@ from hitloom.config import build
 from hitloom.event import Event
 from hitloom.registry import get_system, system_names
 from hitloom.systems.base import System
+from pruning_toy import toy_trackster
 from tracker_toy import TINY, graph_event, module_event, tracker_event
 from trackster_toy import toy_trackster_event
 
@@ -77,6 +78,22 @@ def make_tokens() -> System:
     return tokens(build(tokens.Config, {"width": 16, "num_layers": 1, "feed_forward": 16, "dropout": 0.0}))
 
 
+def make_pruning() -> System:
+    torch.manual_seed(1)
+    pruning = get_system("pruning")
+    model = {"mode": "autoregressive", "hidden": 16, "heads": "shallow", "head_dropout": 0.0}
+    system = pruning(build(pruning.Config, model))
+    system.fit_inputs([pruning_event(64, seed) for seed in range(10, 13)])
+    return system
+
+
+def pruning_event(num_points: int, seed: int) -> Event:
+    """Return a toy trackster of layer clusters; its truth is in its labels."""
+    event = toy_trackster(num_points, seed)
+    event.object_index = torch.zeros(num_points, dtype=torch.int64)
+    return event
+
+
 def trackster_event(num_points: int, seed: int) -> Event:
     """Return a toy event cut to a number of tracksters."""
     event = toy_trackster_event(seed, num_particles=16, num_pileup=10)
@@ -94,6 +111,7 @@ CASES = {
     "exatrkx-module-map": Case(make_module_map, module_event, trained=False),
     "linking": Case(make_linking, trackster_event),
     "linking-tokens": Case(make_tokens, trackster_event),
+    "pruning": Case(make_pruning, pruning_event),
 }
 
 
@@ -134,7 +152,7 @@ def test_a_batch_of_two_equals_each_alone(trained: Case):
         together = system(Batch.from_data_list(events))
         alone = [system(event) for event in events]
     compared = 0
-    for name in ("embedding", "edge_score"):
+    for name in ("embedding", "edge_score", "point_score"):
         value = getattr(together, name)
         if value is not None:
             wanted = torch.cat([getattr(scores, name) for scores in alone])
