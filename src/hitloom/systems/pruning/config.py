@@ -59,9 +59,13 @@ class LossConfig(Config):
 class TreeConfig(Config):
     """The tree model: a backbone gives potentials of nodes and links, everything else is exact.
 
+    ``num_states``: each decision is one of so many hidden states. With 1, as first published, a layer cluster whose
+    decision is certain cuts all dependence of those beyond it; with 2 it can pass on what lies on its other side.
+
     ``backbone``: gated graph network with a message MLP of ``num_message_layers``, graph attention with ``num_heads``,
-    TAG convolution, or GraphSAGE with mean aggregation. ``decode``: the likeliest configuration (``map``), or every
-    node by its own marginal probability against the threshold.
+    TAG convolution, or GraphSAGE with mean aggregation. ``decode``: the likeliest configuration (``map``; with hidden
+    states the decisions of the likeliest one of those), or every node by its own marginal probability against the
+    threshold.
     """
 
     backbone: Literal["gated", "attention", "tag", "sage"] = "gated"
@@ -69,6 +73,7 @@ class TreeConfig(Config):
     num_message_layers: int = Field(default=3, ge=1)
     num_heads: int = Field(default=8, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    num_states: int = Field(default=2, ge=1)
     decode: Literal["map", "marginal"] = "marginal"
 
 

@@ -60,6 +60,15 @@ def make_norm(name: str, width: int) -> nn.Module:
     return AffineLayerNorm(num_channels=width) if name == "layer" else nn.Identity()
 
 
+def initial_layers(*, num_inputs: int, width: int, norm: str) -> nn.Sequential:
+    """Return the layers from the inputs (N, F) of a layer cluster to its first state (N, d)."""
+    return nn.Sequential(
+        nn.Linear(num_inputs, width // 2), nn.ReLU(), make_norm(norm, width // 2),
+        nn.Linear(width // 2, width), nn.ReLU(), make_norm(norm, width),
+        nn.Linear(width, width), nn.ReLU(),
+    )  # fmt: skip
+
+
 class Head(nn.Module):
     """Linear, dropout and ReLU five times, then a Linear; ``shallow``: the last one alone. Shapes: (U, d) -> (U, O)."""
 
@@ -89,11 +98,7 @@ class PruningNetwork(nn.Module):
         super().__init__()
         width, mode = config.hidden, config.mode
         iterates = mode in ("autoregressive", "multistep")
-        self.initial = nn.Sequential(
-            nn.Linear(num_inputs, width // 2), nn.ReLU(), make_norm(config.norm, width // 2),
-            nn.Linear(width // 2, width), nn.ReLU(), make_norm(config.norm, width),
-            nn.Linear(width, width), nn.ReLU(),
-        )  # fmt: skip
+        self.initial = initial_layers(num_inputs=num_inputs, width=width, norm=config.norm)
         self.gate = DecisionGate(kind=config.gate, num_inputs=NUM_DECISIONS, width=width) if iterates else None
         remembers = iterates and config.memory != "none"
         self.memory = NodeMemory(kind=config.memory, width=width) if remembers else None  # type: ignore[arg-type]
