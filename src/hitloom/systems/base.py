@@ -48,6 +48,10 @@ class System(nn.Module, ABC):
     Config: ClassVar[type[Config]]
     validates_partition: ClassVar[bool] = True  # whether validation during training groups the points
     keeps_edges: ClassVar[bool] = False  # whether edges and their scores are part of what a stored result holds
+    # Whether a batch gives what its events give alone: forward, counts, and the loss as the mean over events. Then
+    # validation and inference go through batches.
+    batches_inference: ClassVar[bool] = False
+    num_threads: ClassVar[int | None] = None  # threads of the CPU that serve it best; None = all
 
     config: Any
 

@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch_geometric.data import Batch
 
+from hitloom.data.collation import collate_events
 from hitloom.data.loaders import EventDataset, Transform
 from hitloom.errors import DataError
 from hitloom.event import Event
@@ -26,19 +27,45 @@ def step_seed(*parts: int) -> int:
     return (int(state[0]) << 31) ^ int(state[1])
 
 
-def collate(events: list[Event]) -> Event | Batch:
+def collate(events: Sequence[Event] | Batch) -> Event | Batch:
     """Return a single event as it is, several as one batch."""
-    return events[0] if len(events) == 1 else Batch.from_data_list(events)
+    if isinstance(events, Batch):
+        return events
+    return events[0] if len(events) == 1 else collate_events(events)
+
+
+def taken(events: Sequence[Event], indices: Sequence[int]) -> Event | Batch:
+    """Return the event of one index as it is, those of several as one batch."""
+    if len(indices) == 1:
+        return events[indices[0]]
+    whole = getattr(events, "batch", None)
+    found: Batch = collate_events([events[index] for index in indices]) if whole is None else whole(list(indices))
+    return found
 
 
 class EpochBatches:
     """Lists of indices for one rank and epoch: a permutation by (seed, epoch), dealt to the ranks in turn.
 
     Every rank gets the same number of batches; the last ones repeat events from the front where they do not divide.
+    What all ranks draw in a step is what one rank with so much larger batches would draw.
+
+    With ``sizes`` the events of a batch are of like size: the permuted events are sorted by size in pools of
+    ``_POOL`` batches, and the batches then come in an order of their own. The few events beyond the last whole batch
+    are a batch of any size.
     """
 
+    _POOL = 50
+
     def __init__(
-        self, *, num_events: int, batch_size: int, shuffle: bool, seed: int, rank: int = 0, world_size: int = 1
+        self,
+        *,
+        num_events: int,
+        batch_size: int,
+        shuffle: bool,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        sizes: Sequence[int] | None = None,
     ) -> None:
         self.num_events = num_events
         self.batch_size = batch_size
@@ -46,6 +73,7 @@ class EpochBatches:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.sizes = None if sizes is None else np.asarray(sizes)
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -54,13 +82,29 @@ class EpochBatches:
 
     def __iter__(self) -> Iterator[list[int]]:
         order = np.arange(self.num_events)
+        random = np.random.default_rng(step_seed(self.seed, self.epoch, 1))
         if self.shuffle:
-            order = np.random.default_rng(step_seed(self.seed, self.epoch, 1)).permutation(order)
+            order = random.permutation(order)
         if self.num_events:
             order = np.resize(order, -(-self.num_events // self.world_size) * self.world_size)
-        own = order[self.rank :: self.world_size].tolist()
-        for start in range(0, len(own), self.batch_size):
-            yield own[start : start + self.batch_size]
+        step = self.batch_size * self.world_size
+        batches = [order[start : start + step] for start in range(0, len(order), step)]
+        if self.sizes is not None:
+            batches = self._by_size(batches, random)
+        for batch in batches:
+            yield batch[self.rank :: self.world_size].tolist()
+
+    def _by_size(self, batches: list[np.ndarray], random: np.random.Generator) -> list[np.ndarray]:
+        assert self.sizes is not None
+        step = self.batch_size * self.world_size
+        whole = [batch for batch in batches if len(batch) == step]
+        found: list[np.ndarray] = []
+        for start in range(0, len(whole), self._POOL):
+            pool = np.concatenate(whole[start : start + self._POOL])
+            found += list(pool[np.argsort(self.sizes[pool], kind="stable")].reshape(-1, step))
+        if self.shuffle:
+            found = [found[place] for place in random.permutation(len(found))]
+        return found + batches[len(whole) :]
 
 
 class _Draw(torch.utils.data.Dataset):
@@ -81,6 +125,13 @@ class _Draw(torch.utils.data.Dataset):
             if event is not None:
                 return event
         raise DataError("no training event is left after the random cut; mend: wider bounds in data.phi_wedge")
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> list[Event] | Batch:
+        """Return the events of a batch, joined already where they can be taken out of memory so."""
+        if self.events.transforms or len(keys) == 1:
+            return [self[key] for key in keys]
+        found: Batch = taken(self.events.store, [self.events.indices[index] for _, index in keys])
+        return found
 
 
 class _KeyedBatches:
@@ -114,6 +165,7 @@ class EpochLoader:
         seed: int,
         num_workers: int,
         transforms: Sequence[Transform] = (),
+        sizes: Sequence[int] | None = None,
     ) -> None:
         self.sampler = self
         self.batches = EpochBatches(
@@ -121,6 +173,7 @@ class EpochLoader:
             batch_size=batch_size,
             shuffle=shuffle,
             seed=seed,
+            sizes=sizes,
         )
         self.num_skipped = 0
         self._keys = _KeyedBatches(self.batches)

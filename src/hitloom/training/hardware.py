@@ -15,18 +15,23 @@ from hitloom.errors import ConfigError
 log = logging.getLogger("hitloom")
 
 
-def set_threads(num_threads: int | None) -> int:
+def set_threads(num_threads: int | None, *, best: int | None = None) -> int:
     """Set the number of torch threads and return it.
 
-    None keeps ``OMP_NUM_THREADS`` where it is set, and otherwise takes the cores this process may use (not more than
-    the physical ones that torch chose).
+    None takes ``best``, the number that serves a system best, where it has one; else it keeps ``OMP_NUM_THREADS``
+    where that is set, and otherwise takes the cores this process may use (not more than the physical ones that torch
+    chose). More threads than ``best`` are taken with a warning: many small operations can be ten times slower then.
     """
-    if num_threads is None:
+    if num_threads is None and best is None:
         if "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):
             torch.set_num_threads(max(1, min(torch.get_num_threads(), len(os.sched_getaffinity(0)))))
-    elif num_threads != torch.get_num_threads():
-        torch.set_num_threads(num_threads)
-    return torch.get_num_threads()
+        return torch.get_num_threads()
+    wanted = num_threads or best or 1
+    if best is not None and wanted > best:
+        log.warning(f"{wanted} threads: the small operations of this system are faster with {best}")
+    if wanted != torch.get_num_threads():
+        torch.set_num_threads(wanted)
+    return wanted
 
 
 def cpu_has_bf16() -> bool:

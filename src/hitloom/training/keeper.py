@@ -19,7 +19,7 @@ import torch
 import torch.distributed
 
 from hitloom.errors import CheckpointError, ConfigError, nearest
-from hitloom.training.batches import EpochLoader
+from hitloom.training.batches import EpochLoader, taken
 from hitloom.training.checkpoint import make_header, save_checkpoint
 from hitloom.training.history import History
 from hitloom.training.module import Task
@@ -174,9 +174,12 @@ class Keeper(pl.Callback):
             trainer.should_stop = True
 
     def _validate(self, trainer: pl.Trainer, task: Task) -> dict[str, float]:
-        config = task.run_config
+        """Validate every event once, on one of the devices; whatever their number, the batches are the same."""
+        config, system = task.run_config, task.system
         num_events = min(len(self.data.val), config.training.limit_val_events or len(self.data.val))
-        own = range(trainer.global_rank, num_events, trainer.world_size)
+        in_batches = system.batches_inference and not system.validates_partition
+        step = config.data.batch_size * trainer.world_size if in_batches else 1
+        own = range(0, num_events, step)[trainer.global_rank :: trainer.world_size]
         self.progress.begin_validation(len(own))
 
         def between() -> None:
@@ -186,8 +189,8 @@ class Keeper(pl.Callback):
 
         # in float32, as inference will run, whatever the precision of the training
         sums = validate(
-            task.system,
-            ((index, self.data.val[index]) for index in own),
+            system,
+            ((first, taken(self.data.val, range(first, min(first + step, num_events)))) for first in own),
             device=task.device,
             seed=config.training.seed,
             targets=config.evaluation.targets,
@@ -197,7 +200,7 @@ class Keeper(pl.Callback):
             gathered: list[Any] = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, sums)
             sums = {name: sum(part.get(name, 0.0) for part in gathered) for part in gathered for name in part}
-        return rates_of(task.system, sums)
+        return rates_of(system, sums)
 
     # ------------------------------------------------------------------ files
 

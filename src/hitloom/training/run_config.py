@@ -28,7 +28,9 @@ class DataSection(Config):
     ``split`` is [train, val, test] as counts or fractions; None = the division that the store records. ``hard_cuts``
     hold at every stage, inference included. ``oracle_cuts`` are such cuts that look at truth: no detector delivers what
     they leave, and everything made with them says so. ``phi_wedge`` and ``eta_slab`` hold in training and
-    validation only.
+    validation only. ``sampling_fraction``: share of the training events that are used, a random choice by
+    ``split_seed``. ``bucket_by_size``: batches of events of like size. ``cache``: read the whole store into memory at
+    the start; ``auto`` where it is small.
     """
 
     store: str | None = None
@@ -41,16 +43,20 @@ class DataSection(Config):
     batch_size: int = Field(default=1, ge=1)
     num_workers: int = Field(default=0, ge=0)
     shuffle: bool = True
+    bucket_by_size: bool = False
+    sampling_fraction: float = Field(default=1.0, gt=0, le=1)
+    cache: Literal["auto", "on", "off"] = "auto"
 
     @property
     def seeded(self) -> dict[str, Any]:
         """The settings that decide what a training sees, besides the store and its division."""
+        later = self.model_dump(include={"bucket_by_size", "sampling_fraction"}, exclude_defaults=True)
         return {
             "phi_wedge": self.phi_wedge,
             "eta_slab": self.eta_slab,
             "batch_size": self.batch_size,
             "shuffle": self.shuffle,
-        }
+        } | later
 
     @pydantic.field_validator("split", mode="before")
     @classmethod

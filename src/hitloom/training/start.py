@@ -22,7 +22,7 @@ log = logging.getLogger("hitloom")
 
 # Settings of a run that stay the recipe's when a checkpoint is given.
 FROM_RECIPE = {
-    "data": ("store", "num_workers"),
+    "data": ("store", "num_workers", "cache"),
     "training": (
         "max_epochs", "precision", "accelerator", "devices", "num_nodes", "strategy", "num_threads", "deterministic",
         "save_top_k", "save_every_steps", "validate_every", "limit_val_events", "log", "project",

@@ -25,7 +25,7 @@ from hitloom.training.keeper import Keeper
 from hitloom.training.module import Task
 from hitloom.training.progress import Bar, Progress, Silent
 from hitloom.training.run_config import RunConfig
-from hitloom.training.run_data import RunData
+from hitloom.training.run_data import RunData, sizes_of
 from hitloom.training.stop import StopSignals
 from hitloom.training.working_point import settle_working_point
 
@@ -94,10 +94,11 @@ def train(
     begin = time.perf_counter()
     device = choose_device(settings.accelerator)
     check_devices(device, settings.devices)
-    num_threads = set_threads(settings.num_threads)
+    kind = get_system(config.system)
+    num_threads = set_threads(settings.num_threads, best=kind.num_threads if device.type == "cpu" else None)
     precision = choose_precision(settings.precision, device)
     torch.manual_seed(settings.seed)
-    system = get_system(config.system)(config.model)
+    system = kind(config.model)
     for events in (data.train, data.val):
         if len(events):
             system.needs.check(events[0], training=True)
@@ -121,8 +122,8 @@ def train(
     _quiet_lightning()
     main = getattr(rank_zero_only, "rank", 0) == 0
     if progress is None:
-        kind = Silent if not main else Bar if sys.stderr.isatty() else Progress
-        progress = kind(num_epochs=settings.max_epochs)
+        shown = Silent if not main else Bar if sys.stderr.isatty() else Progress
+        progress = shown(num_epochs=settings.max_epochs)
     loader = EpochLoader(
         data.train,
         batch_size=config.data.batch_size,
@@ -130,6 +131,7 @@ def train(
         seed=settings.seed,
         num_workers=config.data.num_workers,
         transforms=data.transforms,
+        sizes=sizes_of(data.train) if config.data.bucket_by_size else None,
     )
     stop = StopSignals()
     keeper = Keeper(folder=folder, data=data, loader=loader, stop=stop, progress=progress)

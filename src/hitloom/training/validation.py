@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
+from torch_geometric.data import Batch
 
 from hitloom.event import Event
 from hitloom.metrics.counts import match_event, rate
@@ -90,7 +91,8 @@ def validate(
     Parameters
     ----------
     events : iterable of (index, Event)
-        The index seeds the random pairs of the loss, so that epochs are comparable.
+        Events, or batches of them where the system takes batches (``batches_inference``). The index seeds the random
+        pairs of the loss, so that epochs are comparable.
     between : callable
         Called between events, for instance to react to a signal.
     """
@@ -109,8 +111,9 @@ def validate(
                 counts = dict(own_counts(scores, event)) if own_counts else {}
                 if system.validates_partition:
                     counts |= partition_counts(system, scores, event, signal)
-                counts |= {f"part/{name}": float(part) for name, part in loss.parts.items()}
-                counts |= {"loss": float(loss.total), "num_events": 1.0}
+                num_events = event.num_graphs if isinstance(event, Batch) else 1
+                counts |= {f"part/{name}": float(part) * num_events for name, part in loss.parts.items()}
+                counts |= {"loss": float(loss.total) * num_events, "num_events": float(num_events)}
                 for name, value in counts.items():
                     sums[name] = sums.get(name, 0.0) + value
                 between()
