@@ -139,6 +139,44 @@ def tracks(
     typer.echo(f"tracks of {number} events written to {output}")
 
 
+@app.command()
+def pruned(
+    results: Annotated[Path, typer.Argument(help="Folder of results of a pruning, written by 'hitloom infer'.")],
+    output: Annotated[Path, typer.Argument(help="File (*.root, *.json), or event store, to write.")],
+    split_: Annotated[str | None, typer.Option("--split", "-s", help="Only this split; default all.")] = None,
+    events: Annotated[Path | None, typer.Option(help="Event store; default: the one that the results name.")] = None,
+    all_layer_clusters: Annotated[
+        bool, typer.Option("--all-layer-clusters", help="Those that were pruned as well, told by their score.")
+    ] = False,
+    tracksters_tree: Annotated[str, typer.Option(help="Tree of the tracksters.")] = "Tracksters",
+    edges_tree: Annotated[str, typer.Option(help="Tree of the links.")] = "Edges",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Write tracksters after pruning in the form that they came in, with prune_score = probability to prune.
+
+    A layer cluster whose leader was pruned follows the nearest one above that was kept.
+    """
+    from hitloom.data.pruning_decisions import write_pruned
+    from hitloom.data.results import open_results
+    from hitloom.data.store import EventStore
+    from hitloom.errors import DataError
+
+    opened = open_results(results, split_)
+    if events is None and opened.events is None:
+        raise DataError(f"{results}: does not say which store it was made from; mend: --events")
+    store = EventStore(events or str(opened.events))
+    rows = {int(event_id): row for row, event_id in enumerate(store.event_ids)}
+    missing = [event_id for event_id in opened.event_ids if event_id not in rows]
+    if missing:
+        raise DataError(f"{store.path}: event {missing[0]} of {results} is not in it; mend: --events")
+    chosen = watched((store[rows[event_id]] for event_id in opened.event_ids), len(opened))
+    number = write_pruned(
+        chosen, opened, output, tracksters=tracksters_tree, edges=edges_tree, keep_all=all_layer_clusters,
+        overwrite=overwrite,
+    )  # fmt: skip
+    typer.echo(f"{number} tracksters written to {output}")
+
+
 @app.command("module-map")
 def module_map(
     store: Annotated[Path, typer.Argument(help="Event store with truth.")],
@@ -188,9 +226,9 @@ def _print_tables(record: dict[str, Any]) -> None:
     sizes, splits = record["points_per_event"], record["splits"]
     console.print(f"counts of objects from {record['counts_from']}", highlight=False)
     console.print(f"points per event: {sizes['min']} to {sizes['max']}, median {sizes['median']:g}", highlight=False)
-    for name, text in record.get("graphs", {}).get("definitions", {}).items():
-        value = record["graphs"][name]
-        console.print(f"{name}: {value:,.6g} ({text})", highlight=False)
+    for part in ("graphs", "pruning"):
+        for name, text in record.get(part, {}).get("definitions", {}).items():
+            console.print(f"{name}: {record[part][name]:,.6g} ({text})", highlight=False)
     console.print(
         f"split: train {splits['train']}, val {splits['val']}, test {splits['test']} ({splits['rule']})",
         highlight=False,

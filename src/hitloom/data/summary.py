@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from hitloom.data.graph_counts import graph_counts
+from hitloom.data.pruning_statistics import pruning_statistics
 from hitloom.data.splits import SPLITS
 from hitloom.data.store import EventStore
 from hitloom.event import FIELDS, Event
@@ -90,6 +91,9 @@ def summarise(store: EventStore) -> dict[str, Any]:
     graphs = graph_counts(store)
     if graphs:
         record["graphs"] = graphs
+    pruning = pruning_statistics(store)
+    if pruning:
+        record["pruning"] = pruning
     recorded = store.recorded_split()
     record["splits"] = {
         "rule": {key: value for key, value in recorded.items() if key != "lists"} or "default: 0.8, 0.1, 0.1, seed 0",
