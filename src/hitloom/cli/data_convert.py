@@ -69,8 +69,8 @@ class Dialect(StrEnum):
 class Majority(StrEnum):
     """What the majority of simulated tracksters is counted by."""
 
-    count = "count"
-    energy = "energy"
+    by_count = "count"
+    by_energy = "energy"
 
 
 class AllNoise(StrEnum):
@@ -135,7 +135,7 @@ def convert(
     ] = False,
     majority: Annotated[
         Majority, typer.Option(help="Pruning, collisions: what decides which particle a trackster stands for.")
-    ] = Majority.count,
+    ] = Majority.by_count,
     all_noise: Annotated[
         AllNoise, typer.Option(help="Pruning, collisions: tracksters without any truth: keep them whole, or drop them.")
     ] = AllNoise.keep,

@@ -283,8 +283,12 @@ def _to_pruning(
     """Write one file, or where the target is a folder, one file for each split."""
     from hitloom.data.pruning_write import write_pruning, write_pruning_folder
 
-    trees = {"tracksters": options.tracksters, "edges": options.edges}
+    tracksters, edges = options.tracksters, options.edges
     if target.suffix in (".root", ".json"):
-        return write_pruning(events, target, layout=options.layout, overwrite=overwrite, **trees)
+        return write_pruning(
+            events, target, layout=options.layout, tracksters=tracksters, edges=edges, overwrite=overwrite
+        )
     split_of = {event_id: name for name, ids in (splits or {}).items() for event_id in ids}
-    return write_pruning_folder(events, target, split_of=split_of, overwrite=overwrite, **trees)
+    return write_pruning_folder(
+        events, target, split_of=split_of, tracksters=tracksters, edges=edges, overwrite=overwrite
+    )

@@ -1,33 +1,23 @@
-"""Tracksters of layer clusters as columns, whatever file they come from, and the one way from there to events.
+"""Tracksters of layer clusters as columns, whatever file they come from, and the checks of what is in them.
 
-Every reader of tracksters ends here: checks, links from identifiers to rows, layers, events. Nothing is re-centred,
-clipped or scaled; that is the business of a network's inputs.
-
-B tracksters (entries), N layer clusters, E links.
+:mod:`hitloom.data.pruning_from_table` makes events of them. B tracksters (entries), N layer clusters, E links.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from hitloom.data.endcap_geometry import get_geometry
 from hitloom.data.jagged import Jagged
 from hitloom.data.pruning_layout import PRUNING_FEATURES, SEED_HIGH, SEED_LOW
 from hitloom.data.root_read import same_counts
 from hitloom.data.root_records import Column
-from hitloom.data.trackster_event import MM_PER_CM
 from hitloom.errors import DataError
-from hitloom.event import Event
-
-_log = logging.getLogger(__name__)
 
 ID, LABEL, LAYER, PRUNE_SCORE = "id", "label", "layer", "prune_score"
 ORIGIN, TARGET = "origin", "target"
@@ -40,7 +30,7 @@ READ: dict[str, Column] = {
     name: column if name in (ID, LAYER) else Column("float", 1) for name, column in (NEEDED | OPTIONAL).items()
 }
 LINKS: dict[str, Column] = {ORIGIN: Column("Long64_t", 1), TARGET: Column("Long64_t", 1)}
-_MEND = "mend: write the file again, or leave the trackster out"
+MEND = "mend: write the file again, or leave the trackster out"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,24 +54,6 @@ class TableOptions:
     drop_without_positive: bool = False
     drop_empty: bool = False
     geometry: str = "hgcal-v17"
-
-
-@dataclass
-class LinkCounts:
-    """Links that were dropped while a file was read."""
-
-    unknown: int = 0
-    own: int = 0
-    repeated: int = 0
-
-    def warn(self, path: Path) -> None:
-        """Tell the numbers in one warning, when there are any."""
-        if self.unknown or self.own or self.repeated:
-            _log.warning(
-                "%s: links dropped: %d with an end that is not in the trackster, %d from a layer cluster to itself, "
-                "%d that came twice",
-                path, self.unknown, self.own, self.repeated,
-            )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,102 +147,4 @@ class TracksterTable:
         bad = ~is_good(lists.values)
         if bad.any():
             item = int(np.argmax(bad))
-            raise DataError(f"{self.where(name, lists.entry_of(item))} holds {lists.values[item]}; {wanted}; {_MEND}")
-
-
-def table_events(table: TracksterTable, options: TableOptions, counts: LinkCounts, *, source: str) -> Iterator[Event]:
-    """Yield one event for each trackster of a table; see :mod:`hitloom.data.pruning_layout`.
-
-    A column ``prune_score`` becomes the tenth column of ``x``.
-
-    Raises
-    ------
-    DataError
-        Naming file, column and entry, when something in the table is impossible.
-    """
-    table.check(options)
-    edges, edge_counts = _rows_of_links(table, options, counts)
-    columns = table.columns
-    names = [*PRUNING_FEATURES, *([PRUNE_SCORE] if PRUNE_SCORE in columns else [])]
-    x = torch.from_numpy(np.stack([columns[name].values for name in names], axis=1).astype(np.float32))
-    pos = torch.from_numpy((np.stack([columns[name].values for name in names[:3]], 1) * MM_PER_CM).astype(np.float32))
-    layer = columns[LAYER].values if LAYER in columns else get_geometry(options.geometry).layer_at(x[:, 2].numpy())
-    ints = {"layer": layer, "point_id": columns[ID].values}
-    point_columns = {name: torch.from_numpy(values.astype(np.int64)) for name, values in ints.items()}
-    if LABEL in columns:
-        point_columns["point_y"] = torch.from_numpy(columns[LABEL].values.astype(np.float32))
-    links = torch.from_numpy(edges)
-    sizes = columns[ID].counts[0]
-    ends, edge_ends = np.cumsum(sizes).tolist(), np.cumsum(edge_counts).tolist()
-    for row, (size, end, edge_end) in enumerate(zip(sizes.tolist(), ends, edge_ends, strict=True)):
-        if not size:
-            continue
-        own = slice(end - size, end)
-        label = point_columns["point_y"][own] if LABEL in columns else None
-        if options.drop_without_positive and label is not None and not bool(label.any()):
-            continue
-        event = Event(
-            pos=pos[own].clone(), x=x[own].clone(), feature_names=list(names), energy=x[own, 3].clone(),
-            time=x[own, 4].clone(), edge_index=links[:, edge_end - int(edge_counts[row]) : edge_end].clone(),
-            event_id=int(table.event_ids[row]), source=source,
-        )  # fmt: skip
-        for name, values in point_columns.items():
-            event[name] = values[own].clone()
-        yield event
-
-
-def _rows_of_links(
-    table: TracksterTable, options: TableOptions, dropped: LinkCounts
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the links (2, E of all) as rows of their tracksters, and the number (B,) of each trackster."""
-    ids, num_entries = table.columns[ID], table.num_entries
-    ends = [table.links[ORIGIN], table.links[TARGET]]
-    entry = np.repeat(np.arange(num_entries), ids.counts[0])
-    link_entry = np.repeat(np.arange(num_entries), ends[0].counts[0])
-    parts = [one.values.astype(np.int64) for one in (ids, *ends)]
-    found, place = np.unique(np.concatenate(parts), return_inverse=True)
-    # key: the same for two identifiers exactly when they are equal and in the same entry
-    key = np.concatenate([entry, link_entry, link_entry]) * len(found) + place
-    own, of_links = key[: len(entry)], key[len(entry) :].reshape(2, -1)
-    order = np.argsort(own, kind="stable")
-    ordered = own[order]
-    twice = np.flatnonzero(ordered[1:] == ordered[:-1])
-    if len(twice):
-        item = int(order[twice[0]])
-        raise DataError(
-            f"{table.where(ID, int(entry[item]))} holds {int(ids.values[item])} more than once; identifiers must be "
-            f"unique in a trackster; {_MEND}"
-        )
-    spot = np.minimum(np.searchsorted(ordered, of_links), max(len(ordered) - 1, 0))
-    known = ordered[spot] == of_links if len(ordered) else np.zeros_like(of_links, dtype=bool)
-    unknown = ~known.all(0)
-    ends_at = order[spot] if len(ordered) else np.zeros_like(of_links)
-    own_link = ~unknown & (ends_at[0] == ends_at[1])
-    usable = np.flatnonzero(~unknown & ~own_link)
-    _, first = np.unique(ends_at[0, usable] * len(entry) + ends_at[1, usable], return_index=True)
-    repeated = np.zeros(len(unknown), dtype=bool)
-    repeated[np.delete(usable, first)] = True
-    if options.strict_edges:
-        _refuse(table, link_entry, known, own_link, repeated)
-    dropped.unknown += int(unknown.sum())
-    dropped.own += int(own_link.sum())
-    dropped.repeated += int(repeated.sum())
-    kept = ~(unknown | own_link | repeated)
-    start = np.cumsum(ids.counts[0]) - ids.counts[0]
-    rows = ends_at[:, kept] - start[link_entry[kept]]
-    return np.ascontiguousarray(rows), np.bincount(link_entry[kept], minlength=num_entries)
-
-
-def _refuse(table: TracksterTable, link_entry: Any, known: Any, own_link: Any, repeated: Any) -> None:
-    """Raise at the first link that is not as it should be."""
-    mend = "mend: write the links again, or read without strict edges"
-    for bad, name, text in (
-        (~known[0], ORIGIN, "an identifier that is not in its trackster"),
-        (~known[1], TARGET, "an identifier that is not in its trackster"),
-        (own_link, TARGET, "a link from a layer cluster to itself"),
-        (repeated, TARGET, "a link that came before"),
-    ):
-        if bad.any():
-            item = int(np.argmax(bad))
-            value = int(table.links[name].values[item])
-            raise DataError(f"{table.where(name, int(link_entry[item]))} holds {value}: {text}; {mend}")
+            raise DataError(f"{self.where(name, lists.entry_of(item))} holds {lists.values[item]}; {wanted}; {MEND}")
