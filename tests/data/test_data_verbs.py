@@ -105,6 +105,14 @@ def test_split_says_and_records(store):
     assert json.loads((store / "splits.json").read_text())["seed"] == 7
 
 
+def test_three_events_fill_three_splits(tmp_path):
+    with EventWriter(tmp_path / "store", provenance={}) as writer:
+        for number in range(3):
+            writer.write(toy_event(number))
+    for options in ([], ["--fractions", 0.9, 0.05, 0.05], ["--counts", 100, 10, 1]):
+        assert "train 1, val 1, test 1" in run("split", tmp_path / "store", *options)
+
+
 def test_mistakes(tmp_path, store, trackml_folder):
     with pytest.raises(DataError, match="already exists"):
         run("convert", trackml_folder, store)

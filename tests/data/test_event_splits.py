@@ -60,6 +60,38 @@ def test_eggnet_defect_28_fewer_events_than_asked_are_shared_and_told(caplog):
     assert "26 are there" in caplog.text
 
 
+@given(
+    ids=st.lists(st.integers(0, 2**62), unique=True, min_size=3, max_size=12),
+    random=st.randoms(),
+    seed=st.integers(0, 5),
+)
+@settings(max_examples=100, deadline=None)
+def test_pruning_defect_18_three_events_or_more_fill_three_splits(ids, random, seed):
+    shuffled = random.sample(ids, len(ids))
+    for options in ({}, {"fractions": (0.75, 0.125, 0.125)}, {"counts": (2000, 400, 200)}, {"counts": (100, 1, 1)}):
+        split = divide(ids, seed=seed, **options)
+        sizes = [int((split == name).sum()) for name in ("train", "val", "test")]
+        assert min(sizes) >= 1
+        assert sum(sizes) == len(ids)
+        again = dict(zip(shuffled, divide(shuffled, seed=seed, **options).tolist(), strict=True))
+        assert again == dict(zip(ids, split.tolist(), strict=True))
+
+
+@given(ids_of_events, st.integers(0, 5))
+@settings(max_examples=100, deadline=None)
+def test_pruning_defect_18_nothing_moves_where_no_split_would_be_empty(ids, seed):
+    plain = assign_split(ids, seed=seed)
+    found = divide(ids, seed=seed)
+    empty = sum(not (plain == name).any() for name in ("train", "val", "test"))
+    assert int((plain != found).sum()) == (empty if len(ids) >= 3 else 0)
+
+
+def test_splits_that_were_not_asked_for_stay_empty():
+    for options in ({"fractions": (0.5, 0.5, 0.0)}, {"counts": (9, 9, 0)}, {"fractions": (1.0, 0.0, 0.0)}):
+        assert "test" not in divide([1, 2, 3, 4], **options).tolist()
+    assert sorted(divide([1, 2, 3, 4], fractions=(0.01, 0.01, 0.01)).tolist()) == ["", "test", "train", "val"]
+
+
 def test_lists_decide_where_the_source_did():
     assert divide([5, 6, 7], lists={"val": [7], "train": [5]}).tolist() == ["train", "", "val"]
 

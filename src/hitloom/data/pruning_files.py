@@ -1,4 +1,4 @@
-"""Reader of files of tracksters for pruning: one :class:`~hitloom.event.Event` for each trackster.
+"""Files of tracksters for pruning, and their reader: one :class:`~hitloom.event.Event` for each trackster.
 
 Three layouts, told apart by what is there: ``root`` (two aligned trees), ``json`` (a list of objects) and
 ``collisions`` (one tree, labelled by the majority rule). What the events hold: :mod:`hitloom.data.pruning_layout`.
@@ -24,9 +24,20 @@ from hitloom.data.pruning_labels import ALL_NOISE, MAJORITIES
 from hitloom.data.pruning_root import check_renamed, count_entries, find_tree, root_tables, stored_event_ids, tree_names
 from hitloom.data.pruning_table import LINKS, READ, TableOptions, TracksterTable
 from hitloom.data.pruning_tracksters import TRACKSTERS_PER_COLLISION
+from hitloom.data.pruning_write import write_pruning
 from hitloom.data.root_read import find_root, opened
 from hitloom.errors import DataError, nearest
 from hitloom.event import Event
+
+__all__ = [
+    "LAYOUTS",
+    "PruningOptions",
+    "count_tracksters",
+    "is_pruning_file",
+    "open_pruning",
+    "read_pruning",
+    "write_pruning",
+]
 
 LAYOUTS = ("root", "json", "collisions")
 TREES = ("Tracksters;1", "Edges;1")

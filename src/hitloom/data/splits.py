@@ -1,7 +1,8 @@
 """Division of events into train, val and test by a hash of (seed, event id): no order, no neighbours, no chance.
 
 The hash is BLAKE2b of the text ``"<seed>:<event id>"``, read as a number in [0, 1). With fractions, an event's split
-depends on its own id alone; with counts, the events are sorted by the hash first and taken then. B events.
+depends on its own id alone; with counts, the events are sorted by the hash first and taken then. Only where a split
+that was asked for would stay empty (a handful of events), :func:`divide` moves an event into it. B events.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def assign_split(
 def take_split(event_ids: ArrayLike, counts: Sequence[int], seed: int = 0) -> NDArray[np.str_]:
     """Return (B,) the split of each event, with exact counts: sorted by the hash, then taken; "" for the rest.
 
-    When there are fewer events than asked, every split shrinks in proportion and a warning says the counts.
+    When there are fewer events than asked, every split shrinks in proportion, to one event at least while there are
+    enough of them, and a warning says the counts.
 
     Raises
     ------
@@ -76,6 +78,10 @@ def take_split(event_ids: ArrayLike, counts: Sequence[int], seed: int = 0) -> ND
         asked, sizes = sizes, np.floor(exact).astype(np.int64)
         for place in np.argsort(sizes - exact, kind="stable")[: ids.size - sizes.sum()]:
             sizes[place] += 1
+        if ids.size >= np.count_nonzero(asked):
+            for place in np.flatnonzero((sizes == 0) & (asked > 0)):
+                sizes[np.argmax(sizes)] -= 1
+                sizes[place] += 1
         _log.warning("split: %s events were asked for, %d are there: %s are taken", asked, ids.size, sizes)
     order = np.lexsort((ids, hash_numbers(ids, seed)))
     result = np.full(ids.size, "", dtype="<U5")
@@ -101,6 +107,9 @@ def divide(
 ) -> NDArray[np.str_]:
     """Return (B,) the split of each event, by lists of ids or counts when given, else by fractions (0.8, 0.1, 0.1).
 
+    With three events or more, fractions above 0 give splits that are not empty: one that would be gets, from the
+    largest other, the event whose hash is nearest to its own interval.
+
     Raises
     ------
     DataError
@@ -113,7 +122,24 @@ def divide(
     if lists is not None:
         place = {int(event_id): name for name in SPLITS for event_id in lists.get(name, ())}
         return np.array([place.get(int(event_id), "") for event_id in np.ravel(event_ids)], dtype="<U5")
-    return assign_split(event_ids, DEFAULT_FRACTIONS if fractions is None else fractions, seed)
+    fractions = DEFAULT_FRACTIONS if fractions is None else fractions
+    return _without_empty(event_ids, assign_split(event_ids, fractions, seed), fractions, seed)
+
+
+def _without_empty(
+    event_ids: ArrayLike, split: NDArray[np.str_], fractions: Sequence[float], seed: int
+) -> NDArray[np.str_]:
+    if len(split) < 3:
+        return split
+    ends = np.cumsum(fractions)
+    for name, fraction, end in zip(SPLITS, fractions, ends, strict=True):
+        if fraction > 0 and not (split == name).any():
+            names, counts = np.unique(split, return_counts=True)
+            rows = np.flatnonzero(split == names[np.argmax(counts)])
+            value = hash_numbers(np.ravel(event_ids)[rows], seed)
+            distance = np.maximum(end - fraction - value, value - end)
+            split[rows[np.argmin(distance)]] = name
+    return split
 
 
 def check_split_name(name: str) -> None:
