@@ -13,9 +13,9 @@ batch-wide key.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -138,6 +138,7 @@ META: dict[str, str] = {
     "provenance": "JSON text: settings, seeds and versions that made the event",
 }
 
+_TEXTS = META.keys() - {"event_id"}
 _FEATURE_NAMES = {"x": "feature_names", "part_x": "part_feature_names", "edge_attr": "edge_feature_names"}
 
 
@@ -160,6 +161,11 @@ class Event(Data):
 
     def __contains__(self, key: str) -> bool:
         return key in self._store  # PyG lists all keys for every question
+
+    def apply(self, func: Callable[[Any], Any], *names: str) -> Self:
+        """Apply ``func`` to the tensors of these fields, default all; PyG would also look for some among the texts."""
+        chosen = [name for name in names or self.keys() if name not in _TEXTS]
+        return super().apply(func, *chosen)
 
     @property
     def num_points(self) -> int:

@@ -185,3 +185,16 @@ def test_the_loader_of_events_in_memory_gives_what_pyg_gives(store: Path):
     order = np.random.default_rng([2, 0]).permutation(np.arange(10))
     for number, batch in enumerate(loader):
         assert_same(batch, Batch.from_data_list([events[row] for row in order[4 * number : 4 * number + 4]]))
+
+
+def test_a_batch_goes_to_another_type_or_device_with_all_its_numbers(store: Path):
+    batch = EventStore(store).batch([1, 2, 3])
+    moved = batch.clone().to("meta")
+    for name in batch.keys():  # noqa: SIM118 (no mapping)
+        if isinstance(batch[name], torch.Tensor):
+            assert moved[name].device.type == "meta", name
+        else:
+            assert moved[name] == batch[name]
+    halved = batch.clone().apply(lambda value: value * 0, "x")
+    assert not halved.x.any()
+    assert halved.energy.any()

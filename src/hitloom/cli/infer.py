@@ -30,6 +30,10 @@ def infer(
     ] = None,
     redo: Annotated[bool, typer.Option("--redo", help="Replace results of another checkpoint or store.")] = False,
     num_threads: Annotated[int | None, typer.Option("--num-threads", min=1, help="Threads of the CPU.")] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", min=1, help="Events of one pass of the network; default: as in the training."),
+    ] = None,
     set_: Set = None,
 ) -> None:
     """Reconstruct the events of a store with a trained system.
@@ -55,6 +59,7 @@ def infer(
             redo=redo,
             overrides=set_ or [],
             num_threads=num_threads,
+            batch_size=batch_size,
             on_event=counter,
         )
     except StopRequested as stopped:

@@ -1,7 +1,7 @@
 """Results on disk: written event by event, resumable, never mixed with those of another checkpoint or store.
 
-While an inference runs, each finished event is a file in ``.results-<split>.part``; at the end they become
-``results-<split>.parquet`` in one step. A run that is stopped goes on where it was.
+While an inference runs, what is finished lies in ``.results-<split>.part``, a file for each event or batch; at the
+end they become ``results-<split>.parquet`` in one step. A run that is stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class ResultWriter:
             if self._is_stale(meta, self._parts, redo):
                 shutil.rmtree(self._parts)
                 return
-            self._files.setdefault(records[0]["event_id"], file)
+            self._files = {record["event_id"]: file for record in records} | self._files
 
     def _is_stale(self, meta: Mapping[str, Any], where: Path, redo: bool) -> bool:
         differs = [name for name in self.identity if meta.get(name) != self.meta[name]]
@@ -136,16 +136,18 @@ class ResultWriter:
             raise DataError(f"{self.path.parent}: cannot write results there: {reason(error)}") from None
         return self
 
-    def write(self, result: Result) -> None:
-        """Keep the result of one event, at once on disk."""
-        event_id = int(result.event_id)
-        if event_id in self._files:
-            raise DataError(f"{self.path}: the result of event {event_id} came twice; mend: skip what is in 'done'")
-        path = self._parts / f"{event_id}.parquet"
+    def write(self, *results: Result) -> None:
+        """Keep the results of some events, at once on disk, as one file."""
+        for result in results:
+            if int(result.event_id) in self._files:
+                raise DataError(
+                    f"{self.path}: the result of event {result.event_id} came twice; mend: skip what is in 'done'"
+                )
+        path = self._parts / f"{results[0].event_id}.parquet"
         with atomic_file(path) as part:
-            tables = [(record_of(result), table_of(result))]
-            write_file(part, schema=schema_of(result), meta=self.meta, tables=tables)
-        self._files[event_id] = path
+            tables = [(record_of(result), table_of(result)) for result in results]
+            write_file(part, schema=schema_of(results[0]), meta=self.meta, tables=tables)
+        self._files |= {int(result.event_id): path for result in results}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -162,17 +164,17 @@ class ResultWriter:
         if not event_ids:
             self.path.unlink(missing_ok=True)  # stale results that were to be redone, and nothing came
             return
-        finished = _read_finished(self.path) if self.path in self._files.values() else {}
         first = self._files[event_ids[0]]
         schema = header_of(first)[0].schema_arrow.remove_metadata()
 
         def tables() -> Iterator[tuple[dict[str, Any], pa.Table]]:
+            finished = _read_finished(self.path) if self.path in self._files.values() else {}
+            opened, part = None, {}
             for event_id in event_ids:
-                if self._files[event_id] == self.path:
-                    record, table = finished[event_id]()
-                else:
-                    file, _, records = header_of(self._files[event_id])
-                    record, table = records[0], file.read(use_threads=False)
+                file = self._files[event_id]
+                if file not in (self.path, opened):
+                    opened, part = file, _read_finished(file)
+                record, table = (finished if file == self.path else part)[event_id]()
                 table = table.replace_schema_metadata(None)
                 if not table.schema.equals(schema):
                     raise DataError(

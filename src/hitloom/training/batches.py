@@ -43,6 +43,12 @@ def taken(events: Sequence[Event], indices: Sequence[int]) -> Event | Batch:
     return found
 
 
+def portions(events: Sequence[Event], size: int) -> Iterator[Event | Batch]:
+    """Yield events in order, ``size`` of them as one batch; a size of 1 yields the events."""
+    for start in range(0, len(events), size):
+        yield taken(events, range(start, min(start + size, len(events))))
+
+
 class EpochBatches:
     """Lists of indices for one rank and epoch: a permutation by (seed, epoch), dealt to the ranks in turn.
 

@@ -80,6 +80,7 @@ def infer(
     redo: bool = False,
     overrides: Sequence[str] = (),
     num_threads: int | None = None,
+    batch_size: int | None = None,
     on_event: Callable[[str, int, int], None] = lambda split, done, total: None,
 ) -> InferReport:
     """Reconstruct the events of a store and keep the results in the folder ``output``.
@@ -98,6 +99,8 @@ def infer(
         Replace results of another checkpoint or store; otherwise they are refused.
     overrides : sequence of "a.b=value"
         Settings that leave the weights valid, for example ``model.grouping.eps=0.2``.
+    batch_size : int or None
+        Events of one pass of the network; None = as in the training, where the system takes batches, else 1.
     on_event : callable
         Called with the split, the number of events done and their total.
 
@@ -110,8 +113,9 @@ def infer(
     """
     loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(find_checkpoint(checkpoint))
     loaded = with_overrides(loaded, overrides)
-    set_threads(num_threads)
     reconstruct = Reconstructor(loaded, accelerator=accelerator)
+    set_threads(num_threads, best=reconstruct.system.num_threads if reconstruct.device.type == "cpu" else None)
+    at_once = _batch_size(reconstruct, batch_size)
     events = EventStore(store)
     save_edges = reconstruct.system.keeps_edges if save_edges is None else save_edges
     meta = _meta(loaded, reconstruct, events, save_embedding=save_embedding, save_edges=save_edges)
@@ -134,21 +138,37 @@ def infer(
                 todo = [row for row in here if int(ids[row]) not in writer.done]
                 report.kept[split], report.written[split] = len(here) - len(todo), 0
                 report.paths.append(results_path(output, split))
-                for number, row in enumerate(todo):
-                    event = events[row]
+                for start in range(0, len(todo), at_once):
+                    batch = [events[row] for row in todo[start : start + at_once]]
                     if not warm:
-                        reconstruct(event)
+                        reconstruct(batch[0])
                         warm = True
-                    result = reconstruct(event, save_embedding=save_embedding, save_edges=save_edges)
-                    writer.write(result)
-                    report.written[split] += 1
-                    report.seconds.append(result.timing["total"])
-                    report.num_points.append(event.num_points)
-                    on_event(split, number + 1, len(todo))
+                    results = reconstruct.batch(batch, save_embedding=save_embedding, save_edges=save_edges)
+                    writer.write(*results)
+                    report.written[split] += len(batch)
+                    report.seconds += [result.timing["total"] for result in results]
+                    report.num_points += [event.num_points for event in batch]
+                    on_event(split, start + len(batch), len(todo))
                     if stop.requested is not None:
                         raise StopRequested(stop.requested)
     report.memory = peak_memory(reconstruct.device)
     return report
+
+
+def _batch_size(reconstruct: Reconstructor, wanted: int | None) -> int:
+    """Return the number of events of one pass of the network.
+
+    Raises
+    ------
+    ConfigError
+        When batches are asked for and the system takes single events.
+    """
+    takes_batches = reconstruct.system.batches_inference
+    if wanted is None:
+        return reconstruct.config.data.batch_size if takes_batches else 1
+    if wanted > 1 and not takes_batches:
+        raise ConfigError(f"--batch-size {wanted}: system '{reconstruct.config.system}' takes one event at a time")
+    return wanted
 
 
 def with_overrides(checkpoint: Checkpoint, overrides: Sequence[str]) -> Checkpoint:

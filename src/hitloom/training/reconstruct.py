@@ -1,4 +1,4 @@
-"""A trained system on single events: cuts, device, timing by stage, and a result for every point of the event.
+"""A trained system on events: cuts, device, timing by stage, and a result for every point of the event.
 
 Shape letters: N points of the event, M points that pass the cuts, D embedding.
 """
@@ -6,6 +6,7 @@ Shape letters: N points of the event, M points that pass the cuts, D embedding.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from hitloom.errors import DataError
 from hitloom.event import Event
 from hitloom.result import Graph, Result
 from hitloom.systems.base import System, point_ids
+from hitloom.training.batches import collate
 from hitloom.training.checkpoint import Checkpoint, find_checkpoint, load_checkpoint
 from hitloom.training.hardware import choose_device
+from hitloom.training.split_scores import scores_of_events
 
 
 class Reconstructor:
@@ -64,24 +67,43 @@ class Reconstructor:
         DataError
             When the event lacks what the system or the cuts need.
         """
+        (result,) = self.batch([event], save_embedding=save_embedding, save_edges=save_edges)
+        return result
+
+    def batch(self, events: Sequence[Event], *, save_embedding: bool = True, save_edges: bool = True) -> list[Result]:
+        """Return the results of several events; one pass of the network where the system takes batches.
+
+        The times of a batch are shared out evenly over its events.
+
+        Raises
+        ------
+        DataError
+            As for a single event.
+        """
+        if not self.system.batches_inference and len(events) > 1:
+            return [self(event, save_embedding=save_embedding, save_edges=save_edges) for event in events]
         begin = self._now()
-        keep = self.cuts.mask(event) if self.cuts.items else None
-        kept = event if keep is None else event.select_points(keep)
-        self.system.needs.check(kept)
+        masks = [self.cuts.mask(event) if self.cuts.items else None for event in events]
+        kept = [event if keep is None else event.select_points(keep) for event, keep in zip(events, masks, strict=True)]
+        for event in kept:
+            self.system.needs.check(event)
+        joined = collate(kept)
         cut = self._now()
         with torch.inference_mode():
-            scores = self.system(kept.to(str(self.device)))
+            whole = self.system(joined.to(str(self.device)))
             network = self._now()
-            result = self.system.reconstruct(scores, kept)
+            found = [
+                self.system.reconstruct(scores, event)
+                for scores, event in zip(scores_of_events(whole, joined), kept, strict=True)
+            ]
         end = self._now()
-        timing = result.timing | {
-            "cuts": cut - begin,
-            "network": network - cut,
-            "grouping": end - network,
-            "total": end - begin,
-        }
-        full = _spread(event, result, keep, timing=timing, save_embedding=save_embedding)
-        return full if save_edges else replace(full, edge_index=None, edge_score=None)
+        stages = {"cuts": cut - begin, "network": network - cut, "grouping": end - network, "total": end - begin}
+        shared = {name: seconds / len(events) for name, seconds in stages.items()}
+        results = [
+            _spread(event, result, keep, timing=result.timing | shared, save_embedding=save_embedding)
+            for event, result, keep in zip(events, found, masks, strict=True)
+        ]
+        return results if save_edges else [replace(one, edge_index=None, edge_score=None) for one in results]
 
     def graphs(self, event: Event) -> list[Graph]:
         """Return the graphs that the network builds on ``event``, as rows of the event."""

@@ -18,7 +18,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from hitloom.errors import CheckpointError, ConfigError
 from hitloom.registry import get_system
-from hitloom.training.batches import EpochLoader
+from hitloom.training.batches import EpochLoader, portions
 from hitloom.training.checkpoint import Checkpoint, load_weights
 from hitloom.training.hardware import check_devices, choose_device, choose_precision, set_threads
 from hitloom.training.keeper import Keeper
@@ -113,7 +113,7 @@ def train(
     if start is not None:
         load_weights(system, start, strict=start is resume or settings.init_strict)
     if resume is None and hasattr(system, "fit_inputs"):
-        system.fit_inputs(data.train)
+        system.fit_inputs(portions(data.train, config.data.batch_size) if kind.batches_inference else data.train)
     if resume is not None and not resume.training:
         raise CheckpointError(
             f"{resume.path}: holds weights only and cannot be resumed; start from it with --init-from"
@@ -154,8 +154,9 @@ def train(
     checkpoints = folder / "checkpoints"
     if trainer.is_global_zero and keeper.top and len(data.val) and hasattr(system, "choose_working_point"):
         num_events = min(len(data.val), settings.limit_val_events or len(data.val))
-        events = [data.val[index] for index in range(num_events)]
-        settle_working_point(checkpoints / "best.ckpt", events, device=device)
+        chosen = [data.val[index] for index in range(num_events)]
+        batch_size = config.data.batch_size if kind.batches_inference else 1
+        settle_working_point(checkpoints / "best.ckpt", chosen, device=device, batch_size=batch_size)
     return TrainOutcome(
         folder=folder,
         best=checkpoints / "best.ckpt" if keeper.top else None,
