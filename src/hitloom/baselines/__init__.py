@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from hitloom.config import Config
+from hitloom.data.pruning_layout import is_trackster_event
 from hitloom.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
     from hitloom.event import Event
     from hitloom.result import Result
 
-Detector = Literal["tracker", "calorimeter"]
+Detector = Literal["tracker", "calorimeter", "trackster"]
 
 # name: detector, module, function, class of its configuration
 _BASELINES: dict[str, tuple[Detector, str, str, str]] = {
@@ -34,16 +35,30 @@ _BASELINES: dict[str, tuple[Detector, str, str, str]] = {
     "merge-none": ("calorimeter", "hitloom.baselines.candidate_links", "run_merge_none", "MergeNoneConfig"),
     "distance": ("calorimeter", "hitloom.baselines.candidate_links", "run_distance", "DistanceConfig"),
     "skeleton": ("calorimeter", "hitloom.baselines.skeleton_links", "run_skeleton", "SkeletonConfig"),
+    "keep-all": ("trackster", "hitloom.baselines.trackster_cuts", "run_keep_all", "KeepAllConfig"),
+    "energy-distance": ("trackster", "hitloom.baselines.trackster_cuts", "run_energy_distance", "EnergyDistanceConfig"),
+    "tight-clue3d": ("trackster", "hitloom.baselines.tight_clue3d", "run_tight_clue3d", "TightClue3dConfig"),
+}
+# those that find their best settings on events with truth
+_TUNERS = {
+    "distance": "scan_distance",
+    "energy-distance": "tune_energy_distance",
+    "tight-clue3d": "tune_tight_clue3d",
 }
 _TRACKSTER_FEATURES = ("barycenter_z", "raw_energy")
 
 
 class Baseline(NamedTuple):
-    """A method: ``run(events, config)`` yields results; the class of its settings; whose events it takes."""
+    """A method: ``run(events, config)`` yields results; the class of its settings; whose events it takes.
+
+    ``tune(events)`` returns the settings that serve best on events with truth, for a fair comparison with what is
+    trained on them; None = it has no such search.
+    """
 
     run: Callable[..., Iterator[Result]]
     config_class: type[Config]
     detector: Detector
+    tune: Callable[..., Config] | None = None
 
 
 def baseline_names(detector: Detector | None = None) -> list[str]:
@@ -57,7 +72,8 @@ def describe_baselines() -> str:
     Examples
     --------
     >>> describe_baselines()
-    'ckf, helix-dbscan (tracker); distance, merge-all, merge-none, skeleton (calorimeter)'
+    'ckf, helix-dbscan (tracker); distance, merge-all, merge-none, skeleton (calorimeter); energy-distance, keep-all, \
+tight-clue3d (trackster)'
     """
     return "; ".join(f"{', '.join(baseline_names(name))} ({name})" for name in get_args(Detector))
 
@@ -79,11 +95,18 @@ def get_baseline(name: str) -> Baseline:
     def run(events: Iterable[Event], config: Config | None = None) -> Iterator[Result]:
         return inner((_of_detector(event, detector, name) for event in events), config)
 
-    return Baseline(run, getattr(module, config_class), detector)
+    tune = getattr(module, _TUNERS[name]) if name in _TUNERS else None
+    return Baseline(run, getattr(module, config_class), detector, tune)
 
 
 def detector_of(event: Event) -> Detector:
-    """Return whose event this is: with the features of tracksters a calorimeter's, else a tracker's."""
+    """Return whose event this is.
+
+    With the layer clusters of one trackster it is a trackster's, with the features of many tracksters a calorimeter's,
+    else a tracker's.
+    """
+    if is_trackster_event(event):
+        return "trackster"
     names = event.column_names()
     return "calorimeter" if all(name in names for name in _TRACKSTER_FEATURES) else "tracker"
 
