@@ -110,7 +110,10 @@ def _columns(events: Sequence[Event], axis: Axis) -> dict[str, Floats]:
 
 def _allowance(columns: Mapping[str, Floats], settings: Mapping[str, Any]) -> Floats:
     """Return what is added to the largest distance (M,), cm."""
-    return sum((settings[f"{name}_slope"] * columns[name] for name in ("energy", "layer", "total")), np.float64(0))
+    added = np.zeros_like(columns["distance"])
+    for name in ("energy", "layer", "total"):
+        added += settings[f"{name}_slope"] * columns[name]
+    return added
 
 
 def axis_distance(event: Event, axis: Axis = "seed") -> Floats:
