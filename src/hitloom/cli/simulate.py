@@ -114,7 +114,7 @@ def close_showers(
     output: Output = Path("events"),
     events: Annotated[int, typer.Option("--events", "-n", min=1, help="Number of collisions.")] = 10,
     overlap: Annotated[
-        float | None, typer.Option("--overlap", help="0 to 1: how much showers overlap; default 0.25.")
+        float | None, typer.Option("--overlap", help="0 to 1: how much showers overlap; default 0.2.")
     ] = None,
     separation: Annotated[
         tuple[float, float] | None, typer.Option("--separation", help="Range of cm between showers; default 2 6.")

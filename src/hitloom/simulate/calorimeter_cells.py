@@ -181,7 +181,7 @@ def _noise_keys(geometry: EndcapGeometry, response: ResponseConfig, rng: np.rand
         return np.zeros(0, dtype=np.int64)
     probability = ndtr(-response.threshold / response.noise)
     radii = [0.0, *response.thickness_radii, np.inf]
-    keys = []
+    radius, phi, plane = [], [], []
     for side in (-1, 1):
         for row in range(geometry.num_layers):
             end = min(geometry.outer_radius[row], geometry.scintillator_radius[row])
@@ -190,16 +190,13 @@ def _noise_keys(geometry: EndcapGeometry, response: ResponseConfig, rng: np.rand
                 if low >= high:
                     continue
                 num = rng.poisson(probability * np.pi * (high**2 - low**2) / area)
-                radius = np.sqrt(rng.uniform(low**2, high**2, size=num))
-                phi = rng.uniform(-np.pi, np.pi, size=num)
-                keys.append(
-                    cell_keys(
-                        side=np.full(num, side),
-                        layer=np.full(num, row + 1),
-                        x=radius * np.cos(phi),
-                        y=radius * np.sin(phi),
-                        geometry=geometry,
-                        response=response,
-                    )
-                )
-    return np.unique(np.concatenate(keys))
+                radius.append(np.sqrt(rng.uniform(low**2, high**2, size=num)))
+                phi.append(rng.uniform(-np.pi, np.pi, size=num))
+                plane.append(np.tile([side, row + 1], (num, 1)))
+    r, angle = np.concatenate(radius), np.concatenate(phi)
+    side, layer = np.concatenate(plane).T
+    return np.unique(
+        cell_keys(
+            side=side, layer=layer, x=r * np.cos(angle), y=r * np.sin(angle), geometry=geometry, response=response
+        )
+    )

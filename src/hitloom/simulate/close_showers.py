@@ -151,7 +151,7 @@ def _groups(config: CloseShowersConfig, rng: np.random.Generator) -> ParticleTab
 def _places(config: CloseShowersConfig, rng: np.random.Generator, side: int) -> list[np.ndarray]:
     """Return the places of one group on the front face in mm, all within the range in eta."""
     front = get_geometry(config.geometry).front_z * 10.0
-    size = config.group_size if rng.random() < config.overlap else 1
+    size = config.group_size if rng.random() < config.overlap * config.companion_share else 1
     low, high = (front / math.sinh(eta) for eta in config.eta[::-1])
     for _ in range(_MAX_TRIES):
         phi = rng.uniform(-math.pi, math.pi)

@@ -45,10 +45,10 @@ class BackgroundConfig(Config):
         Kinds to draw from, each as often; energies in GeV, flat in their logarithm.
     """
 
-    density: float = Field(default=0.003, ge=0.0, le=10.0)
+    density: float = Field(default=0.0075, ge=0.0, le=10.0)
     radius: float = Field(default=12.0, gt=0.0, le=100.0)
     species: tuple[Species, ...] = ("photon", "pion")
-    energy: Range = (0.3, 3.0)
+    energy: Range = (0.3, 5.0)
 
     @model_validator(mode="after")
     def _check(self) -> BackgroundConfig:
@@ -63,14 +63,14 @@ class CloseShowersConfig(Config):
     Parameters
     ----------
     overlap
-        0 to 1: share of the groups that have more than one shower, the rest are single showers; the density of the
-        background is multiplied by it as well.
+        0 to 1: how much of the trouble below there is; ``companion_share`` and the density of the background are
+        multiplied by it.
     species
         Kinds to draw from, each as often, for every shower by itself.
     num_groups
         Groups in each endcap that is shot at.
-    group_size
-        Showers of a group of more than one.
+    companion_share, group_size
+        Share of the groups that have more than one shower, and how many those have; the rest are single showers.
     separation
         Distance in cm of the others from the first shower of the group on the front face, flat.
     energy, energy_ratio
@@ -93,13 +93,14 @@ class CloseShowersConfig(Config):
         As in :class:`~hitloom.simulate.calorimeter_config.CalorimeterConfig`.
     """
 
-    overlap: float = Field(default=0.25, ge=0.0, le=1.0)
+    overlap: float = Field(default=0.2, ge=0.0, le=1.0)
     species: tuple[Species, ...] = ("photon",)
     num_groups: int = Field(default=6, ge=0, le=1000)
+    companion_share: float = Field(default=0.65, ge=0.0, le=1.0)
     group_size: int = Field(default=2, ge=2, le=20)
     separation: Range = (2.0, 6.0)
-    energy: Range = (10.0, 200.0)
-    energy_ratio: Range = (0.1, 0.8)
+    energy: Range = (3.0, 300.0)
+    energy_ratio: Range = (0.05, 0.6)
     eta: Range = (1.7, 2.7)
     endcap: Literal["both", "forward", "backward"] = "both"
     background: BackgroundConfig = BackgroundConfig()
