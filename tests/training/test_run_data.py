@@ -110,14 +110,31 @@ def test_wrong_cuts_and_targets_are_found_with_the_configuration():
             EvaluationSection(targets=targets)
 
 
+def assert_settings_and_best_are_logged(folder: Path, *, best: float | None) -> None:
+    """The hyper-parameters page of tensorboard shows every setting beside the best monitored value."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    assert events.Scalars("hp_metric")[-1].value == pytest.approx(best)
+    assert len(events.Scalars("val_loss")) == 2
+    content = events.PluginTagToContent("hparams")["_hparams_/session_start_info"]
+    settings = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert settings["training.lr"].number_value == 1e-2
+    assert settings["system"].string_value == "tiny"
+    assert settings["model.width"].number_value == 8
+    assert settings["training.gradient_clip"].string_value == "None"
+
+
 def test_extra_loggers_write_into_the_run_folder_or_name_their_package(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     pytest.importorskip("tensorboard")
-    config = tiny_config(max_epochs=1, log=["tensorboard"])
+    config = tiny_config(max_epochs=2, log=["tensorboard"])
     data = open_data(section(store, split=[2, 1, 0]))
-    train(config, output=tmp_path / "run", data=data, progress=quiet())
-    assert list((tmp_path / "run/tensorboard").glob("events.out.*"))
+    outcome = train(config, output=tmp_path / "run", data=data, progress=quiet())
+    assert_settings_and_best_are_logged(tmp_path / "run/tensorboard", best=outcome.best_value)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     from hitloom.errors import MissingDependencyError
 

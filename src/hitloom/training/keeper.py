@@ -22,6 +22,7 @@ from hitloom.errors import CheckpointError, ConfigError, nearest
 from hitloom.training.batches import EpochLoader, taken
 from hitloom.training.checkpoint import make_header, save_checkpoint
 from hitloom.training.history import History
+from hitloom.training.loggers import log_epoch, log_settings
 from hitloom.training.module import Task
 from hitloom.training.progress import Progress
 from hitloom.training.run_config import RunConfig
@@ -75,6 +76,7 @@ class Keeper(pl.Callback):
         self.loader.share(rank=trainer.global_rank, world_size=trainer.world_size)
         if trainer.is_global_zero:
             write_config(self.folder, pl_module.run_config)
+        log_settings(trainer.loggers, pl_module.run_config)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Put optimiser, schedule and loop counters where the checkpoint left them."""
@@ -95,6 +97,7 @@ class Keeper(pl.Callback):
         task.schedule.load_state_dict(start["schedule"])
         if "early" in start:
             task.early.load_state_dict(start["early"])
+        task.average.resume(start.get("average", {}), task.system)
         task.sums = dict(start["sums"]) if trainer.is_global_zero else dict.fromkeys(start["sums"], 0.0)
         loop = trainer.fit_loop
         for counts in (loop.epoch_progress.current, loop.epoch_progress.total):
@@ -146,9 +149,11 @@ class Keeper(pl.Callback):
         config = task.run_config.training
         epoch = trainer.current_epoch
         values = task.epoch_values()
+        task.average.observe(epoch, task.system)
         last = epoch + 1 >= config.max_epochs
         if len(self.data.val) and ((epoch + 1) % config.validate_every == 0 or last):
-            values |= self._validate(trainer, task)
+            with task.average.applied(task.system):
+                values |= self._validate(trainer, task)
         monitored = values.get(config.monitor)
         if monitored is None and (config.monitor.startswith("train_") or any(n.startswith("val_") for n in values)):
             raise ConfigError(f"training.monitor: no value '{config.monitor}'.{nearest(config.monitor, values)}")
@@ -164,9 +169,8 @@ class Keeper(pl.Callback):
         self.metrics = values
         if trainer.is_global_zero:
             self.history.add(row)
-        for logger in trainer.loggers:
-            logger.log_metrics(row, step=trainer.global_step)
         self._save_best(trainer, task, epoch, monitored)
+        log_epoch(trainer.loggers, row, step=trainer.global_step, best=self.best_value)
         self._save_last(trainer, task, epoch=epoch + 1, batch=0)
         self.progress.end_epoch(row, config.monitor)
         if task.early.reached and not last:
@@ -222,7 +226,9 @@ class Keeper(pl.Callback):
             "sums": sums,
             "top": self.top,
         }
-        return {"header": header, "weights": task.system.state_dict(), "training": training}
+        with task.average.applied(task.system) as before:
+            weights = {name: value.clone() for name, value in task.system.state_dict().items()}
+        return {"header": header, "weights": weights, "training": training | {"average": before}}
 
     def _save_last(self, trainer: pl.Trainer, task: Task, *, epoch: int, batch: int) -> None:
         content = self._content(trainer, task, epoch=epoch, batch=batch)

@@ -17,6 +17,7 @@ from hitloom.errors import DataError
 from hitloom.event import Event
 from hitloom.losses.base import Loss
 from hitloom.systems.base import System
+from hitloom.training.averaging import WeightAverage
 from hitloom.training.batches import SKIPPED, step_seed
 from hitloom.training.early import EarlyStopping
 from hitloom.training.run_config import RunConfig
@@ -42,6 +43,7 @@ class Task(pl.LightningModule):
         self.run_config = config
         self.schedule = Schedule(config.training)
         self.early = EarlyStopping(config.training)
+        self.average = WeightAverage(config.training)
         self.sums: dict[str, Any] = {}
 
     def forward(self, event: Event) -> Loss:

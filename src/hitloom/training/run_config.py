@@ -101,7 +101,8 @@ class TrainingSection(Config):
     start from (``--init-from``) must fit the model name by name; else what they lack starts fresh, and is said.
     ``max_gradient_norm``: from epoch ``max_gradient_norm_after`` + 1 on, a step with a larger norm is left out; one
     that is not finite is left out at once. ``early_stopping``: stop once the monitored value has not improved by more
-    than ``min_delta`` for so many validated epochs.
+    than ``min_delta`` for so many validated epochs. ``swa_start``: from this share of the epochs on, the mean of the
+    weights at the ends of the epochs is what is validated and saved.
     """
 
     max_epochs: int = Field(default=200, ge=0)
@@ -122,6 +123,7 @@ class TrainingSection(Config):
     max_gradient_norm_after: int = Field(default=5, ge=0)
     early_stopping: int | None = Field(default=None, ge=1)
     min_delta: float = Field(default=0.0, ge=0)
+    swa_start: float | None = Field(default=None, ge=0, le=1)
     init_strict: bool = True
     accumulate: int = Field(default=1, ge=1)
     precision: Literal["32", "16", "bf16"] = "32"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 import warnings
@@ -22,6 +21,7 @@ from hitloom.training.batches import EpochLoader, portions
 from hitloom.training.checkpoint import Checkpoint, load_weights
 from hitloom.training.hardware import check_devices, choose_device, choose_precision, set_threads
 from hitloom.training.keeper import Keeper
+from hitloom.training.loggers import make_loggers
 from hitloom.training.module import Task
 from hitloom.training.progress import Bar, Progress, Silent
 from hitloom.training.run_config import RunConfig
@@ -189,7 +189,7 @@ def _make_trainer(config: RunConfig, folder: Path, device: torch.device, precisi
         precision=precision,  # type: ignore[arg-type]
         max_epochs=settings.max_epochs,
         deterministic=settings.deterministic,
-        logger=_loggers(config, folder),
+        logger=make_loggers(config, folder),
         callbacks=[keeper],
         plugins=plugins,
         default_root_dir=str(folder),
@@ -199,26 +199,6 @@ def _make_trainer(config: RunConfig, folder: Path, device: torch.device, precisi
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-
-
-def _loggers(config: RunConfig, folder: Path) -> list[Any]:
-    from hitloom.errors import require_extra
-
-    loggers: list[Any] = []
-    if "tensorboard" in config.training.log:
-        require_extra("tensorboard", "log")
-        from lightning.pytorch.loggers import TensorBoardLogger
-
-        loggers.append(TensorBoardLogger(str(folder), name="", version="tensorboard", default_hp_metric=False))
-    if "wandb" in config.training.log:
-        require_extra("wandb", "log")
-        from lightning.pytorch.loggers import WandbLogger
-
-        offline = os.environ.get("WANDB_MODE", "offline") != "online"
-        loggers.append(
-            WandbLogger(name=folder.name, project=config.training.project, save_dir=str(folder), offline=offline)
-        )
-    return loggers
 
 
 def _quiet_lightning() -> None:
