@@ -32,10 +32,11 @@ from hitloom.event import Event
 from hitloom.systems.pruning import Pruning, PruningConfig
 from hitloom.systems.pruning.inputs import TracksterNodes
 
-TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path[:0] = [str(TESTS), str(TESTS / "systems")]
-from _bench import gemm_rate, print_table
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "systems"))
 from pruning_oracle import PlainGraph, PlainNetwork
+
+from _bench import gemm_rate, print_table
 from pruning_toy import toy_trackster
 
 BATCH = 64
