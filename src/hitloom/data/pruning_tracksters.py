@@ -14,14 +14,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hitloom.data.layer_clusters import CaloTruth, LayerClusters
 from hitloom.data.pruning_labels import AllNoise, Majority, largest_shares, majority_labels
 from hitloom.data.pruning_layout import PRUNING_FEATURES
-from hitloom.data.trackster_event import MM_PER_CM
+from hitloom.data.tensors import floats, integers
+from hitloom.data.trackster_event import MM_PER_CM, object_columns
 from hitloom.errors import DataError
 from hitloom.event import Event
 from hitloom.grouping.clue3d import Clue3dResult
@@ -86,20 +86,20 @@ def pruning_events(
             if labels is None:
                 continue
         event = Event(
-            pos=_floats(features[members, :3] * MM_PER_CM),
-            x=_floats(features[members]),
+            pos=floats(features[members, :3] * MM_PER_CM),
+            x=floats(features[members]),
             feature_names=list(PRUNING_FEATURES),
-            energy=_floats(clusters.energy[members]),
-            time=_floats(clusters.time[members]),
-            layer=_integers(clusters.layer[members]),
-            point_id=_integers(members),
+            energy=floats(clusters.energy[members]),
+            time=floats(clusters.time[members]),
+            layer=integers(clusters.layer[members]),
+            point_id=integers(members),
             edge_index=_links(members, leader),
             event_id=event_id * TRACKSTERS_PER_COLLISION + row,
             source=source,
             provenance=text,
         )
         if known is not None and labels is not None:
-            event.point_y = _floats(labels)
+            event.point_y = floats(labels)
             for name, values in known.fields(members).items():
                 event[name] = values
         events.append(event.validate())
@@ -140,14 +140,14 @@ def _tracksters(results: Sequence[Clue3dResult]) -> list[tuple[NDArray[np.int64]
 def _links(members: NDArray[np.int64], leader: NDArray[np.int64]) -> Tensor:
     """Return the links (2, E) among rows of the trackster, leader above follower."""
     followers = np.flatnonzero(leader[members] >= 0)
-    return _integers(np.stack([np.searchsorted(members, leader[members[followers]]), followers]))
+    return integers(np.stack([np.searchsorted(members, leader[members[followers]]), followers]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
     """Truth of a collision by layer cluster: shares sorted by it and the place where those of each begin (M + 1,)."""
 
-    truth: CaloTruth
+    objects: dict[str, Tensor]
     energy: NDArray[np.float64]
     lists: NDArray[np.int64]
     listed_shares: NDArray[np.float64]
@@ -166,7 +166,7 @@ class _Known:
         order = np.lexsort((thing, row))
         energy = truth.share_fraction * clusters.energy[row]
         return cls(
-            truth=truth,
+            objects=object_columns(truth),
             energy=clusters.energy,
             lists=lists,
             listed_shares=listed,
@@ -197,27 +197,10 @@ class _Known:
         owner = np.full(len(members), -1, dtype=np.int64)
         smallest_first = np.lexsort((-thing, fraction))
         owner[point[smallest_first]] = thing[smallest_first]
-        truth = self.truth
-        return {
-            "object_id": _integers(truth.object_id[rows]),
-            "object_parent": _integers(truth.parent[rows]),
-            "object_pdg": _integers(truth.pdg[rows]),
-            "object_charge": _floats(truth.charge[rows]),
-            "object_energy": _floats(truth.energy[rows]),
-            "object_pt": _floats(truth.pt[rows]),
-            "object_eta": _floats(truth.eta[rows]),
-            "object_phi": _floats(truth.phi[rows]),
-            "object_is_signal": torch.from_numpy(np.asarray(truth.is_signal[rows], dtype=np.bool_)),
-            "object_raw_energy": _floats(self.raw_energy[rows]),
-            "object_index": _integers(owner),
-            "share_index": _integers(np.stack([point, thing])),
-            "share_fraction": _floats(fraction),
+        objects = {name: column[rows] for name, column in self.objects.items()}
+        return objects | {
+            "object_raw_energy": floats(self.raw_energy[rows]),
+            "object_index": integers(owner),
+            "share_index": integers(np.stack([point, thing])),
+            "share_fraction": floats(fraction),
         }
-
-
-def _floats(values: ArrayLike) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-
-
-def _integers(values: ArrayLike) -> Tensor:
-    return torch.from_numpy(np.array(values, dtype=np.int64))

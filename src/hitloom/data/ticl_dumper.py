@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hitloom.data.jagged import Jagged
 from hitloom.data.layer_clusters import CaloTruth, LayerClusters, Tracksters
 from hitloom.data.root_read import check_rows
+from hitloom.data.tensors import floats
 from hitloom.data.ticl_layout import SCINTILLATOR_TYPE
 from hitloom.data.trackster_event import MM_PER_CM, trackster_event
 from hitloom.data.trackster_features import NODE_FEATURES, TIME_ERROR, edge_features, vertex_distances
@@ -79,7 +80,7 @@ def dumper_event(
     links = edge_features(event.x.double().numpy(), edges)
     if skeleton_features:
         links = np.concatenate([links, vertex_distances(clusters, tracksters, edges)], 1)
-    event.edge_attr = _floats(links)
+    event.edge_attr = floats(links)
     if objects is not None:
         if "associations" in trees:
             _set_scores(event, trees["associations"], entry, f"{source}: tree 'associations'")
@@ -192,16 +193,16 @@ def _set_stored(event: Event, columns: Columns, extra: Columns, entry: int) -> N
     """Put the quantities that the file holds in place of the computed ones."""
     names = event.feature_names
     for name in _STORED:
-        event.x[:, names.index(name)] = _floats(columns[name].entry(entry))
-    event.x[:, names.index(TIME_ERROR)] = _floats(columns["timeError"].entry(entry))
+        event.x[:, names.index(name)] = floats(columns[name].entry(entry))
+    event.x[:, names.index(TIME_ERROR)] = floats(columns["timeError"].entry(entry))
     for name in ("z_min", "z_max"):
         if f"node_{name}" in extra:
-            event.x[:, names.index(name)] = _floats(extra[f"node_{name}"].entry(entry))
+            event.x[:, names.index(name)] = floats(extra[f"node_{name}"].entry(entry))
     event.pos = (event.x[:, :3].double() * MM_PER_CM).float()
     event.energy = event.x[:, names.index("raw_energy")].clone()
     event.time = event.x[:, names.index("time")].clone()
     if "part_pos_x" in extra:
-        event.part_pos = _floats(np.stack([extra[f"part_pos_{axis}"].entry(entry) for axis in "xyz"], 1))
+        event.part_pos = floats(np.stack([extra[f"part_pos_{axis}"].entry(entry) for axis in "xyz"], 1))
     if "part_id" in extra:
         event.part_id = torch.from_numpy(extra["part_id"].entry(entry).astype(np.int64))
 
@@ -239,7 +240,3 @@ def _set_scores(event: Event, columns: Columns, entry: int, where: str) -> None:
     )
     for field, values in (match_fields(found) | share_fields(found)).items():
         event[field] = values
-
-
-def _floats(values: ArrayLike) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

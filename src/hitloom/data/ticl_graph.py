@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from torch import Tensor
 
 from hitloom.data.jagged import Jagged
 from hitloom.data.root_read import check_rows, same_counts
+from hitloom.data.tensors import floats
 from hitloom.data.ticl_layout import EDGE_BRANCHES
 from hitloom.data.trackster_event import MM_PER_CM
 from hitloom.data.trackster_features import EDGE_FEATURES, NODE_FEATURES, TIME_ERROR
@@ -68,15 +67,15 @@ def graph_event(columns: Columns, entry: int, where: str, *, extra: Columns | No
         check_rows(row, 0, number, f"{where}: branch '{name}'", "a trackster")
     links = [columns[EDGE_BRANCHES[name]].entry(entry) for name in EDGE_FEATURES]
     event = Event(
-        pos=_floats(x[:, :3].astype(np.float64) * MM_PER_CM),
+        pos=floats(x[:, :3].astype(np.float64) * MM_PER_CM),
         x=torch.from_numpy(x),
         feature_names=names,
-        energy=_floats(x[:, NODE_FEATURES.index("raw_energy")]),
-        time=_floats(x[:, NODE_FEATURES.index("time")]),
+        energy=floats(x[:, NODE_FEATURES.index("raw_energy")]),
+        time=floats(x[:, NODE_FEATURES.index("time")]),
         edge_index=torch.from_numpy(edges),
-        edge_attr=_floats(np.stack(links, 1)),
+        edge_attr=floats(np.stack(links, 1)),
         edge_feature_names=list(EDGE_FEATURES),
-        edge_y=_floats(columns["edge_weight"].entry(entry)).clamp(0, 1),
+        edge_y=floats(columns["edge_weight"].entry(entry)).clamp(0, 1),
     )
     _set_objects(event, columns, entry, where)
     for name, column in (extra or {}).items():
@@ -84,7 +83,7 @@ def graph_event(columns: Columns, entry: int, where: str, *, extra: Columns | No
         if len(values) != event.num_objects:
             raise DataError(f"{where}: {len(values)} values of '{name}', but {event.num_objects} sim tracksters")
         if FIELDS[name].dtype.is_floating_point:
-            event[name] = _floats(values)
+            event[name] = floats(values)
         else:
             event[name] = torch.from_numpy(values.astype(np.int64)).to(FIELDS[name].dtype)
     event.edge_y = torch.where(pair_class(event) == CROSS, 0.0, event.edge_y)
@@ -100,18 +99,14 @@ def _set_objects(event: Event, columns: Columns, entry: int, where: str) -> None
     for name, field in _SIM.items():
         if f"simTrackster_{name}" in columns:
             values = columns[f"simTrackster_{name}"].entry(entry)
-            event[field] = torch.from_numpy(values.astype(np.int64)) if field == "object_pdg" else _floats(values)
+            event[field] = torch.from_numpy(values.astype(np.int64)) if field == "object_pdg" else floats(values)
     if "simTrackster_isPU" in columns:
         event.object_is_signal = torch.from_numpy(columns["simTrackster_isPU"].entry(entry) == 0)
     event.object_index = torch.from_numpy(match)
     for name, field in {"node_match_score": "match_score", "node_match_sharedE": "match_energy"}.items():
-        event[field] = torch.where(event.object_index >= 0, _floats(columns[name].entry(entry)), -1.0)
+        event[field] = torch.where(event.object_index >= 0, floats(columns[name].entry(entry)), -1.0)
     rows = torch.nonzero(event.object_index >= 0).reshape(-1)
     raw = event.energy[rows].double()
     shared = event.match_energy[rows].double()
     event.share_index = torch.stack([rows, event.object_index[rows]])
     event.share_fraction = torch.where(raw > 0, shared / torch.where(raw > 0, raw, 1.0), 0.0).float()
-
-
-def _floats(values: ArrayLike) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

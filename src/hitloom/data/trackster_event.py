@@ -15,10 +15,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from hitloom.data.layer_clusters import CaloTruth, LayerClusters, Tracksters
+from hitloom.data.tensors import floats, integers
 from hitloom.data.trackster_features import (
     EDGE_FEATURES,
     NODE_FEATURES,
@@ -99,24 +99,26 @@ def trackster_event(
     if skeleton_features:
         links = np.concatenate([links, vertex_distances(clusters, tracksters, edges)], 1)
     event = Event(
-        pos=_floats(nodes[:, :3].astype(np.float64) * MM_PER_CM),
-        x=_floats(nodes),
+        pos=floats(nodes[:, :3].astype(np.float64) * MM_PER_CM),
+        x=floats(nodes),
         feature_names=[*NODE_FEATURES, TIME_ERROR],
-        energy=_floats(quantities.raw_energy),
-        time=_floats(quantities.time),
+        energy=floats(quantities.raw_energy),
+        time=floats(quantities.time),
         edge_index=torch.from_numpy(edges),
-        edge_attr=_floats(links),
+        edge_attr=floats(links),
         edge_feature_names=list(SKELETON_EDGE_FEATURES if skeleton_features else EDGE_FEATURES),
-        member_index=_integers(tracksters.member_index),
-        member_fraction=_floats(tracksters.member_fraction),
+        member_index=integers(tracksters.member_index),
+        member_fraction=floats(tracksters.member_fraction),
         event_id=event_id,
         source=source,
         provenance=_provenance(provenance, cms_compatible, cleaning),
         **_parts(clusters),
     )
     if truth is not None:
-        for name, values in _objects(truth).items():
+        for name, values in object_columns(truth).items():
             event[name] = values
+        event.part_share_index = integers(truth.share_index)
+        event.part_share_fraction = floats(truth.share_fraction)
         set_truth(event)
         if truth_type == "CP":
             event = as_calo_particles(event)
@@ -137,37 +139,28 @@ def _parts(clusters: LayerClusters) -> dict[str, Any]:
     number = len(clusters)
     columns = [np.asarray(getattr(clusters, name), np.float64) for name in PART_FEATURES]
     return {
-        "part_pos": _floats(np.stack([clusters.x, clusters.y, clusters.z], 1) * MM_PER_CM),
-        "part_energy": _floats(clusters.energy),
-        "part_layer": _integers(clusters.layer),
+        "part_pos": floats(np.stack([clusters.x, clusters.y, clusters.z], 1) * MM_PER_CM),
+        "part_energy": floats(clusters.energy),
+        "part_layer": integers(clusters.layer),
         "part_id": torch.arange(number),
-        "part_x": _floats(np.stack(columns, 1)),
+        "part_x": floats(np.stack(columns, 1)),
         "part_feature_names": list(PART_FEATURES),
     }
 
 
-def _objects(truth: CaloTruth) -> dict[str, Tensor]:
+def object_columns(truth: CaloTruth) -> dict[str, Tensor]:
+    """Return the columns (K,) of the event's objects."""
     return {
-        "object_id": _integers(truth.object_id),
-        "object_parent": _integers(truth.parent),
-        "object_pdg": _integers(truth.pdg),
-        "object_charge": _floats(truth.charge),
-        "object_energy": _floats(truth.energy),
-        "object_pt": _floats(truth.pt),
-        "object_eta": _floats(truth.eta),
-        "object_phi": _floats(truth.phi),
+        "object_id": integers(truth.object_id),
+        "object_parent": integers(truth.parent),
+        "object_pdg": integers(truth.pdg),
+        "object_charge": floats(truth.charge),
+        "object_energy": floats(truth.energy),
+        "object_pt": floats(truth.pt),
+        "object_eta": floats(truth.eta),
+        "object_phi": floats(truth.phi),
         "object_is_signal": torch.from_numpy(np.asarray(truth.is_signal, dtype=np.bool_)),
-        "part_share_index": _integers(truth.share_index),
-        "part_share_fraction": _floats(truth.share_fraction),
     }
-
-
-def _floats(values: ArrayLike) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-
-
-def _integers(values: ArrayLike) -> Tensor:
-    return torch.from_numpy(np.array(values, dtype=np.int64))
 
 
 def _check(clusters: LayerClusters, tracksters: Tracksters, truth: CaloTruth | None, where: str) -> None:

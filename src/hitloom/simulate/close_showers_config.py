@@ -60,6 +60,8 @@ class BackgroundConfig(Config):
 class CloseShowersConfig(Config):
     """Groups of close-by showers, CLUE3D on their layer clusters, and the rule of the labels.
 
+    A particle is what enters the calorimeter: the photons of a neutral pion are two.
+
     Parameters
     ----------
     overlap
@@ -87,8 +89,6 @@ class CloseShowersConfig(Config):
         One or two iterations of CLUE3D: names of presets, or settings of their own.
     majority, all_noise, min_share, max_sims, min_size
         As in :func:`hitloom.data.pruning_tracksters.pruning_events`.
-    truth
-        ``SC``: what enters the calorimeter is a particle; ``CP``: products of one particle are one.
     geometry, shower, response, clusters
         As in :class:`~hitloom.simulate.calorimeter_config.CalorimeterConfig`.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from hitloom.data.files import refuse_existing
 from hitloom.data.store import EventStore, EventWriter
 from hitloom.errors import ConfigError
 from hitloom.event import Event
@@ -56,6 +57,8 @@ def simulate_to_store(
     ):
         if wanted is not None and not has:
             raise ConfigError(f"files of kind '{name}' hold events of another detector; mend: leave '{name}' out")
+    if root is not None:
+        refuse_existing(Path(root), overwrite=overwrite, may_replace=Path.is_file)
     collisions = _collisions(
         config, num_events=num_events, seed=seed, first_event_id=first_event_id, num_processes=num_processes
     )
@@ -70,7 +73,7 @@ def simulate_to_store(
 
         write_trackml(iter(store), trackml, detectors=config.detectors, overwrite=overwrite)
     if root is not None and isinstance(config, CloseShowersConfig):
-        from hitloom.data.pruning_files import write_pruning
+        from hitloom.data.pruning_write import write_pruning
 
         write_pruning(iter(store), root, overwrite=overwrite)
     elif root is not None:

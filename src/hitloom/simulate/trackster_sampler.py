@@ -16,11 +16,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from numpy.typing import NDArray
 
 from hitloom._version import __version__
 from hitloom.data.layer_clusters import NO_TIME, NO_TIME_ERROR
+from hitloom.data.tensors import floats
 from hitloom.data.trackster_event import MM_PER_CM
 from hitloom.data.trackster_features import EDGE_FEATURES, NODE_FEATURES, TIME_ERROR, edge_features
 from hitloom.data.trackster_graph import candidate_graph
@@ -157,24 +157,24 @@ def _assembled(
     number = len(signal)
     whole = np.bincount(owner, energy, minlength=number)
     event = Event(
-        pos=_floats(nodes[:, :3].astype(np.float64) * MM_PER_CM),
-        x=_floats(np.concatenate([nodes, time_error[:, None]], 1)),
+        pos=floats(nodes[:, :3].astype(np.float64) * MM_PER_CM),
+        x=floats(np.concatenate([nodes, time_error[:, None]], 1)),
         feature_names=[*NODE_FEATURES, TIME_ERROR],
-        energy=_floats(energy),
-        time=_floats(nodes[:, _AT["time"]]),
+        energy=floats(energy),
+        time=floats(nodes[:, _AT["time"]]),
         edge_index=torch.from_numpy(edges),
-        edge_attr=_floats(edge_features(nodes, edges)),
+        edge_attr=floats(edge_features(nodes, edges)),
         edge_feature_names=list(EDGE_FEATURES),
         object_index=torch.from_numpy(owner),
         match_score=torch.zeros(len(x)),
-        match_energy=_floats(energy),
+        match_energy=floats(energy),
         share_index=torch.from_numpy(np.stack([np.arange(len(x)), owner])),
         share_fraction=torch.ones(len(x)),
         object_id=torch.arange(number),
         object_parent=torch.arange(number),
         object_pdg=torch.zeros(number, dtype=torch.int64),
-        object_energy=_floats(whole),
-        object_raw_energy=_floats(whole),
+        object_energy=floats(whole),
+        object_raw_energy=floats(whole),
         object_is_signal=torch.tensor(signal, dtype=torch.bool),
         event_id=event_id,
         source="statistics of tracksters",
@@ -189,7 +189,3 @@ def _assembled(
     )
     event.edge_y = edge_targets(event, hard=True)
     return event.validate()
-
-
-def _floats(values: ArrayLike) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
