@@ -13,8 +13,8 @@ import numpy as np
 from hitloom.errors import DataError
 from hitloom.metrics.counts import divide
 from hitloom.metrics.definitions import RATES, rate_keys
-from hitloom.metrics.intervals import percentile_interval, quotient_samples, resampling_weights
-from hitloom.metrics.summary import bootstrap_text, number, pair, parts
+from hitloom.metrics.intervals import resampling_weights
+from hitloom.metrics.summary import bootstrap_text, parts, quotient_difference
 
 
 def compare(
@@ -64,7 +64,7 @@ def compare(
                     parts(key.rate, _columns(item["per_event"]["counts"][preset][target], match, rows[side]))
                     for side, item in enumerate((first, second))
                 ]
-                entries[key.key] = _difference(sides, weights) | {"definition": RATES[key.rate].definition}
+                entries[key.key] = quotient_difference(sides, weights) | {"definition": RATES[key.rate].definition}
             presets.setdefault(preset, {})[target] = entries
     return {
         "definition_version": first["definition_version"],
@@ -98,23 +98,6 @@ def _columns(counts: Mapping[str, Any], match: str, rows: Any) -> dict[str, Any]
     return {name: np.asarray(column)[rows] for name, column in (counts["common"] | counts["by_match"][match]).items()}
 
 
-def _difference(sides: list[tuple[Any, Any]], weights: Any) -> dict[str, Any]:
-    values = [float(divide(top.sum(), bottom.sum())) for top, bottom in sides]
-    result: dict[str, Any] = {
-        "first": number(values[0]),
-        "second": number(values[1]),
-        "difference": number(values[1] - values[0]),
-        "interval": None,
-        "fraction_above_zero": None,
-    }
-    if weights is not None:
-        samples = quotient_samples(*sides[1], weights) - quotient_samples(*sides[0], weights)
-        result["interval"] = pair(*percentile_interval(samples))
-        finite = samples[np.isfinite(samples)]
-        result["fraction_above_zero"] = float((finite > 0).mean()) if finite.size else None
-    return result
-
-
 def _score_difference(
     first: Mapping[str, Any], second: Mapping[str, Any], rows: Any, weights: Any
 ) -> dict[str, Any] | None:
@@ -125,4 +108,6 @@ def _score_difference(
     defined = np.isfinite(scores[0]) & np.isfinite(scores[1])
     if not defined.any():
         return None
-    return _difference([(np.where(defined, score, 0.0), defined.astype(np.float64)) for score in scores], weights)
+    return quotient_difference(
+        [(np.where(defined, score, 0.0), defined.astype(np.float64)) for score in scores], weights
+    )

@@ -6,7 +6,7 @@ Shape letters: B events, R resamples, F count names.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,43 @@ def rate_entry(
         "event_mean_num_events": num_defined,
         "definition": DEFINITIONS[key.key],
     }
+
+
+def difference_entry(first: float, second: float, samples: NDArray[np.float64] | None) -> dict[str, Any]:
+    """Return ``second`` minus ``first`` with the 68 % interval of its resamples (R,), None = no resamples.
+
+    ``fraction_above_zero`` is the share of the resamples with a positive difference.
+    """
+    result: dict[str, Any] = {
+        "first": number(first),
+        "second": number(second),
+        "difference": number(second - first),
+        "interval": None,
+        "fraction_above_zero": None,
+    }
+    if samples is not None:
+        result["interval"] = pair(*percentile_interval(samples))
+        finite = samples[np.isfinite(samples)]
+        result["fraction_above_zero"] = float((finite > 0).mean()) if finite.size else None
+    return result
+
+
+def quotient_difference(
+    sides: Sequence[tuple[NDArray[Any], NDArray[Any]]], weights: NDArray[np.float64] | None
+) -> dict[str, Any]:
+    """Return the entry of a difference of pooled quotients, both resampled with the same events.
+
+    Parameters
+    ----------
+    sides : numerator and denominator (B,) of the first, then of the second
+    weights : (R, B) or None
+        None with one event.
+    """
+    values = [float(divide(top.sum(), bottom.sum())) for top, bottom in sides]
+    samples = None
+    if weights is not None:
+        samples = quotient_samples(*sides[1], weights) - quotient_samples(*sides[0], weights)
+    return difference_entry(values[0], values[1], samples)
 
 
 def proportion_entry(numerator: int, denominator: int, definition: str) -> dict[str, Any]:

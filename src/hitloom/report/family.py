@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hitloom.config import Config
 from hitloom.errors import ConfigError, nearest
 from hitloom.event import Event
@@ -22,11 +25,13 @@ from hitloom.result import Result
 
 # Asked in this order whether the first event is theirs; the last one takes any.
 _FAMILIES = {
+    "pruning": "hitloom.report.pruning.family:PruningFamily",
     "tracksters": "hitloom.report.tracksters.family:TracksterFamily",
     "tracks": "hitloom.report.track_family:TrackFamily",
 }
 
 AttributionsOf = Callable[[Iterable[Event]], Mapping[str, Mapping[str, float]]]
+SamplesOf = Callable[[Sequence[Event], int], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +46,14 @@ class Inside:
         Returns, for what is attributed, how much each input feature moves it in some events.
     history : sequence of mapping
         One row an epoch of the training, as in ``metrics.csv`` of a run.
+    samples : callable or None
+        Draws so many decisions (S, N) for all points of some events from a network that has a distribution of them.
     """
 
     graphs: GraphsOf | None = None
     attributions: AttributionsOf | None = None
     history: Sequence[Mapping[str, Any]] = ()
+    samples: SamplesOf | None = None
 
 
 class Family(ABC):

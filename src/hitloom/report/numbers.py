@@ -67,6 +67,34 @@ def seconds(value: float | None) -> str:
     return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.3g} s"
 
 
+def points(entry: Mapping[str, Any] | None) -> str:
+    """Return a difference in percentage points with its paired interval; empty where there is none.
+
+    Examples
+    --------
+    >>> points({"difference": 0.0125, "interval": [0.01, 0.02]})
+    '+1.25 (+1.00 to +2.00)'
+    """
+    if entry is None or entry["difference"] is None:
+        return ""
+    text = f"{100 * entry['difference']:+.2f}"
+    if entry["interval"]:
+        text += f" ({100 * entry['interval'][0]:+.2f} to {100 * entry['interval'][1]:+.2f})"
+    return text
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows of a table of texts as lines, columns as wide as their longest text.
+
+    Examples
+    --------
+    >>> aligned([["a", "b"], ["long", "c"]])
+    ['a     b', 'long  c']
+    """
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in table]
+
+
 def _decimals(trials: float | None) -> int:
     if trials is None or trials < 1000:
         return 1

@@ -91,13 +91,13 @@ def outside_bins(curve: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("not drawn", ", ".join(parts))] if parts else []
 
 
-def lede(metrics: Mapping[str, Any], *, holding: str) -> str:
-    """Return the first sentence of a report; ``holding`` says how many points the events hold."""
+def lede(metrics: Mapping[str, Any], *, holding: str, what: str = "event") -> str:
+    """Return the first sentence of a report; ``holding`` says how many points the events hold, ``what`` they are."""
     others = list(metrics["baselines"])
     beside = f", beside {', '.join(others)}" if others else ""
     number = metrics["headline"]["sample"]["num_events"]
     return (
-        f"{number:,} event{'' if number == 1 else 's'} with {holding} in all; results of "
+        f"{number:,} {what}{'' if number == 1 else 's'} with {holding} in all; results of "
         f"{metrics['provenance']['results']}{beside}."
     )
 
@@ -123,6 +123,16 @@ def provenance_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{name} {version}" for name, version in made["versions"].items())),
         ("platform", made["platform"]),
     ]
+
+
+def baseline_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return where the results of each method beside come from, and its settings where they are recorded."""
+    rows = []
+    for name, item in metrics["baselines"].items():
+        settings = item["provenance"]["meta"].get("settings")
+        text = item["provenance"]["results"] + (f", settings {settings}" if settings else "")
+        rows.append((f"baseline {name}", text))
+    return rows
 
 
 def listings(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:

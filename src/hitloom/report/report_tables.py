@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hitloom.report.headline import MATCH
-from hitloom.report.numbers import UNDEFINED, count, of, percent, percent_range, seconds
+from hitloom.report.numbers import UNDEFINED, count, of, percent, percent_range, points, seconds
 
 Row = dict[str, Any]
 
@@ -53,13 +53,7 @@ def rate_rows(metrics: Mapping[str, Any], preset: str, target: str) -> list[Row]
 
 def difference(comparison: Mapping[str, Any], preset: str, target: str, key: str) -> str:
     """Return the difference of a rate in percentage points with its paired interval; empty where there is none."""
-    entry = comparison["presets"].get(preset, {}).get(target, {}).get(key)
-    if entry is None or entry["difference"] is None:
-        return ""
-    text = f"{100 * entry['difference']:+.2f}"
-    if entry["interval"]:
-        text += f" ({100 * entry['interval'][0]:+.2f} to {100 * entry['interval'][1]:+.2f})"
-    return text
+    return points(comparison["presets"].get(preset, {}).get(target, {}).get(key))
 
 
 def convention_rows(metrics: Mapping[str, Any]) -> list[Row]:

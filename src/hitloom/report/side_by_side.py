@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hitloom.report.headline import MATCH
-from hitloom.report.numbers import UNDEFINED, seconds
+from hitloom.report.numbers import UNDEFINED, aligned, seconds
 from hitloom.report.report_tables import Row, cell, difference, names_of
 
 COLUMNS: tuple[tuple[str, str, str, str], ...] = (
@@ -69,19 +69,14 @@ def side_by_side_lines(metrics: Mapping[str, Any]) -> list[str]:
         f"{sample['num_events']} events, {sample['num_hits']:,} hits; {hits}",
         f"particles: {metrics['headline']['cuts']}",
     ]
-    lines += ["", *_aligned(body)]
+    lines += ["", *aligned(body)]
     compared = [row for row in table["rows"] if any(row["differences"])]
     if compared:
         name = table["rows"][0]["name"]
         lines += ["", f"{name} minus the other, in percentage points, both on the same resampled events:"]
-        lines += _aligned([["", *headings], *([row["name"], *row["differences"]] for row in compared)])
+        lines += aligned([["", *headings], *([row["name"], *row["differences"]] for row in compared)])
     lines += ["", *(f"{heading}: {rate} = {definition}" for heading, rate, definition in table["columns"])]
     lines.append("in brackets: 68 % Clopper-Pearson intervals; time per event on the hardware that each result names")
     notes = [*metrics["diagnostics"]]
     notes += [f"{name}: {text}" for name, item in metrics["baselines"].items() for text in item["diagnostics"]]
     return lines + [f"note: {text}" for text in dict.fromkeys(notes)]
-
-
-def _aligned(table: list[list[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in table]

@@ -187,6 +187,7 @@ def histogram_figure(
     x_label: str,
     y_label: str,
     threshold: float | None = None,
+    log_x: bool = False,
     theme: Theme = LIGHT,
 ) -> Figure:
     """Return shares of entries per bin, one outline a series; a dotted line marks ``threshold``."""
@@ -210,6 +211,8 @@ def histogram_figure(
         message(axes, theme, "no entries")
     if threshold is not None:
         axes.axvline(threshold, color=theme.muted, linewidth=1.0, linestyle=(0, (2, 2)))
+    if log_x:
+        axes.set_xscale("log")
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(bottom=0)
     name_axes(axes, theme, x_label, y_label)

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hitloom.metrics.counts import divide
-from hitloom.metrics.intervals import percentile_interval, quotient_samples, resampling_weights
-from hitloom.metrics.summary import bootstrap_text, number, pair
+from hitloom.metrics.intervals import resampling_weights
+from hitloom.metrics.summary import bootstrap_text, quotient_difference
 from hitloom.metrics.trackster_counts import RATE_DEFINITIONS, TRACKSTER_RATES
 from hitloom.report.tracksters.config import TracksterEvaluationConfig
 
@@ -60,7 +59,7 @@ def differences(
         other, branch = known[1][place], result
         for name in place[:-1]:
             branch = branch.setdefault(name, {})
-        branch[place[-1]] = _difference((own, other), weights) | {"definition": definition}
+        branch[place[-1]] = quotient_difference((own, other), weights) | {"definition": definition}
     return result
 
 
@@ -84,20 +83,3 @@ def _quotients(per_event: Mapping[str, Any], rows: Any) -> Iterator[tuple[tuple[
         double = 2 * edges["true_positive"]
         place = ("edges", "f1" if key == "decisions" else "joined_f1")
         yield place, definition, (double, double + edges["false_positive"] + edges["false_negative"])
-
-
-def _difference(sides: tuple[_Sums, _Sums], weights: Any) -> dict[str, Any]:
-    values = [float(divide(top.sum(), bottom.sum())) for top, bottom in sides]
-    result: dict[str, Any] = {
-        "first": number(values[0]),
-        "second": number(values[1]),
-        "difference": number(values[1] - values[0]),
-        "interval": None,
-        "fraction_above_zero": None,
-    }
-    if weights is not None:
-        samples = quotient_samples(*sides[1], weights) - quotient_samples(*sides[0], weights)
-        result["interval"] = pair(*percentile_interval(samples))
-        finite = samples[np.isfinite(samples)]
-        result["fraction_above_zero"] = float((finite > 0).mean()) if finite.size else None
-    return result

@@ -202,5 +202,7 @@ def trackster_page(view: TracksterView, *, max_points: int = MAX_POINTS) -> str:
         "style": raw(template_text("style.css")),
         "version": __version__,
         "plotly": plotly_script(),
+        "panel": "trackster_panel.html",
+        "data_id": "trackster-display-data",
     }
-    return render("trackster_display.html", values | trackster_panel(view, max_points=max_points))
+    return render("panel_page.html", values | trackster_panel(view, max_points=max_points))

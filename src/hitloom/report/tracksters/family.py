@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hitloom.baselines import baseline_names, get_baseline
-from hitloom.errors import HitloomError
 from hitloom.event import Event
+from hitloom.report.baselines import run_baselines
 from hitloom.report.family import Family, Inside
 from hitloom.report.sources import Opened
 from hitloom.report.tracksters.collect import collect
@@ -45,23 +44,7 @@ class TracksterFamily(Family):
         given: Iterable[str],
         event_ids: frozenset[int],
     ) -> tuple[dict[str, Opened], list[str]]:
-        """Run the baselines of the settings that are not among ``given``; a word on each that cannot be run."""
-        found: dict[str, Opened] = {}
-        notes = []
-        taken = set(given)
-        for name in [name for name in config.baselines if name not in taken]:
-            if name.replace("_", "-") not in baseline_names():
-                continue
-            baseline = get_baseline(name.replace("_", "-"))
-            settings = baseline.config_class()
-            try:
-                results: list[Result] = list(baseline.run(_chosen(events, event_ids), settings))
-            except HitloomError as error:
-                notes.append(f"baseline {name} could not be run: {error}")
-                continue
-            meta = {"baseline": name, "settings": settings.model_dump(mode="json")}
-            found[name] = Opened(name=f"baseline {name}", items=results, meta=meta)
-        return found, notes
+        return run_baselines(config.baselines, events, given, event_ids)
 
     def collect(
         self,
@@ -107,13 +90,3 @@ class TracksterFamily(Family):
         from hitloom.report.tracksters.view import trackster_view
 
         return trackster_page(trackster_view(event, result), max_points=max_points or MAX_POINTS)
-
-
-def _chosen(events: Any, event_ids: frozenset[int]) -> Iterator[Event]:
-    """Yield the events of these ids; a store reads only them."""
-    if hasattr(events, "event_ids"):
-        yield from (events[row] for row, number in enumerate(events.event_ids.tolist()) if int(number) in event_ids)
-        return
-    for position, event in enumerate(events):
-        if (int(event.event_id) if "event_id" in event else position) in event_ids:
-            yield event

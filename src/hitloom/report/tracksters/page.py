@@ -9,7 +9,15 @@ from hitloom._version import __version__
 from hitloom.metrics.edge_energy import CONFUSION_NAMES
 from hitloom.report.numbers import UNDEFINED, percent, seconds
 from hitloom.report.page import POLICY, plotly_script, raw, render, template_text
-from hitloom.report.page_parts import Drawn, diagnostics, lede, listings, plot_groups, provenance_rows
+from hitloom.report.page_parts import (
+    Drawn,
+    baseline_rows,
+    diagnostics,
+    lede,
+    listings,
+    plot_groups,
+    provenance_rows,
+)
 from hitloom.report.report_tables import Row, cell, timing_rows
 from hitloom.report.tracksters.compare import EDGE_F1
 from hitloom.report.tracksters.config import TracksterEvaluationConfig
@@ -223,14 +231,9 @@ def _components(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def _provenance(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = [
+    return [
         *provenance_rows(metrics),
         ("definitions of the metrics", metrics["definition_version"]),
         ("seed of the bootstrap", str(metrics["provenance"]["seed"])),
+        *baseline_rows(metrics),
     ]
-    for name, item in metrics["baselines"].items():
-        settings = item["provenance"]["meta"].get("settings")
-        rows.append(
-            (f"baseline {name}", item["provenance"]["results"] + (f", settings {settings}" if settings else ""))
-        )
-    return rows

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hitloom.metrics.edge_energy import CONFUSION_NAMES, PAIR_CLASSES
-from hitloom.report.numbers import UNDEFINED, count, percent, percent_range, seconds
+from hitloom.report.numbers import UNDEFINED, count, percent, percent_range, points, seconds
 from hitloom.report.report_tables import Row, cell, names_of
 from hitloom.report.tracksters.compare import EDGE_F1, JOINED_F1
 from hitloom.report.tracksters.headline import RATES, edge_f1, groups_of, lost_energy
@@ -97,20 +97,10 @@ def f1_cell(metrics: Mapping[str, Any], which: str = "decided_edges") -> Row:
 def _differences(metrics: Mapping[str, Any], compared: Mapping[str, Any], rates: Sequence[str]) -> list[str]:
     truth = metrics["truth"]
     own = compared["rates"].get(truth, {}).get("signal", {})
-    texts = [difference(own.get(rate)) for rate in rates]
+    texts = [points(own.get(rate)) for rate in rates]
     lost = compared["overlap"][truth][groups_of(metrics)]["signal"]
     edges = compared["edges"]
-    return [*texts, "", "", difference(lost), difference(edges.get("f1")), difference(edges.get("joined_f1"))]
-
-
-def difference(entry: Mapping[str, Any] | None) -> str:
-    """Return a difference in percentage points with its paired interval; empty where there is none."""
-    if entry is None or entry["difference"] is None:
-        return ""
-    text = f"{100 * entry['difference']:+.2f}"
-    if entry["interval"]:
-        text += f" ({100 * entry['interval'][0]:+.2f} to {100 * entry['interval'][1]:+.2f})"
-    return text
+    return [*texts, "", "", points(lost), points(edges.get("f1")), points(edges.get("joined_f1"))]
 
 
 def rate_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -129,7 +119,7 @@ def rate_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "definition": entries[rate]["definition"],
                     "cells": [cell(item["rates"][truth][kind][rate]) for item in methods.values()],
                     "differences": [
-                        difference(metrics["comparisons"][other]["rates"][truth][kind][rate]) for other in compared
+                        points(metrics["comparisons"][other]["rates"][truth][kind][rate]) for other in compared
                     ],
                 }
                 for rate in RATES

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from hitloom.metrics.edge_energy import CONFUSION_NAMES
-from hitloom.report.numbers import percent, seconds
+from hitloom.report.numbers import aligned, percent, seconds
 from hitloom.report.tracksters.compare import EDGE_F1, JOINED_F1
 from hitloom.report.tracksters.headline import lost_energy, rates_of
 from hitloom.report.tracksters.tables import (
@@ -86,7 +86,7 @@ def edge_lines(found: Mapping[str, Any]) -> list[str]:
     bins = [[row["name"], row["edges"], *row["rates"], *row["ratios"]] for row in energy_rows(found)]
     texts = [f"{name}: {text}" for name, text in found["definitions"].items() if name in (*EDGE_RATES, *RATIOS)]
     return [
-        *_aligned([head, *body, *bins]),
+        *aligned([head, *body, *bins]),
         "all weighted by the larger raw energy of the two ends; " + "; ".join(texts),
     ]
 
@@ -99,7 +99,7 @@ def confusion_lines(found: Mapping[str, Any]) -> list[str]:
         *(f"{name}, GeV" for name in ("TP", "FP", "FN", "TN")),
     ]
     body = [[row["name"], *row["counts"], *row["sums"]] for row in (*edge_rows(found), *energy_rows(found))]
-    return _aligned([head, *body])
+    return aligned([head, *body])
 
 
 def side_by_side_lines(metrics: Mapping[str, Any]) -> list[str]:
@@ -113,12 +113,12 @@ def side_by_side_lines(metrics: Mapping[str, Any]) -> list[str]:
             for item in row["cells"]
         ]
         body.append([row["name"], *values, row["time"]])
-    lines = [*_sample(metrics), "signal; rates are the official ones", "", *_aligned(body)]
+    lines = [*_sample(metrics), "signal; rates are the official ones", "", *aligned(body)]
     compared = [row for row in table["rows"] if any(row["differences"])]
     if compared:
         name = table["rows"][0]["name"]
         lines += ["", f"{name} minus the other, in percentage points, both on the same resampled events:"]
-        lines += _aligned([["", *headings], *([row["name"], *row["differences"]] for row in compared)])
+        lines += aligned([["", *headings], *([row["name"], *row["differences"]] for row in compared)])
     lines += ["", *(f"{heading}: {definition}" for heading, definition in table["columns"])]
     lines.append(
         "in brackets: 68 % intervals, Clopper-Pearson for rates, bootstrap over events for F1; differences: paired "
@@ -127,8 +127,3 @@ def side_by_side_lines(metrics: Mapping[str, Any]) -> list[str]:
     notes = [*metrics["diagnostics"]]
     notes += [f"{name}: {text}" for name, item in metrics["baselines"].items() for text in item["diagnostics"]]
     return lines + [f"note: {text}" for text in dict.fromkeys(notes)]
-
-
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in table]
