@@ -12,5 +12,6 @@ Set = Annotated[
 ]
 Accelerator = Annotated[str, typer.Option("--accelerator", "-a", help="auto, cpu or cuda.")]
 Family = Annotated[
-    str | None, typer.Option("--family", help="tracks or tracksters; default: what the events are.", show_default=False)
+    str | None,
+    typer.Option("--family", help="tracks, tracksters or pruning; default: by the events.", show_default=False),
 ]
