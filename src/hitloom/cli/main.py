@@ -51,12 +51,14 @@ def build_app() -> typer.Typer:
         info,
         simulate,
         stability,
+        sweep,
         train,
     )
 
     app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(_root)
     app.command("train")(train.train)
+    app.command("sweep")(sweep.sweep)
     app.command("infer")(infer.infer)
     app.command("eval")(evaluate.evaluate)
     app.command("compare")(compare.compare)
