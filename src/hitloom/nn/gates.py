@@ -15,22 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hitloom.nn.cells import lstm_update
+
 Kind = Literal["gru", "lstm"]
-
-
-def lstm_update(gates: Tensor, cell: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return hidden state and cell (N, d) from the sum of the gates (N, 4d); no cell = a cell of zeros."""
-    i, f, g, o = gates.chunk(4, 1)
-    new = i.sigmoid() * g.tanh()
-    if cell is not None:
-        new = new + f.sigmoid() * cell
-    return o.sigmoid() * new.tanh(), new
 
 
 class DecisionGate(nn.Module):
     """A recurrent cell whose input is a decision; it acts on every node by itself.
 
-    Almost all inputs of a step may be zero: then ``rows`` names the nodes with an input, and nothing is computed for
+    Almost all inputs of a step may be zero: then ``rows`` (each once) names the nodes with an input, and nothing is computed for
     the zeros.
 
     Shapes: decision (N, D), or (K, D) with rows (K,); h (N, d), cell (N, d) or None -> (h, cell).
@@ -65,9 +58,10 @@ class DecisionGate(nn.Module):
 
 
 def _added(values: Tensor, told: Tensor | None, rows: Tensor | None) -> Tensor:
+    """Return ``values`` (N, C) with what is told to all or to ``rows`` added to them, in place."""
     if told is None:
         return values
-    return values + told if rows is None else values.index_add(0, rows, told)
+    return values.add_(told) if rows is None else values.index_add_(0, rows, told)
 
 
 class NodeMemory(nn.Module):
@@ -84,8 +78,8 @@ class NodeMemory(nn.Module):
         self.cell = (nn.LSTMCell if kind == "lstm" else nn.GRUCell)(width, width)
 
     def forward(self, h: Tensor, memory: Tensor | None, cell: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        memory = torch.zeros_like(h) if memory is None else memory
+        own, memory = self.cell, torch.zeros_like(h) if memory is None else memory
         if self.kind == "gru":
-            return self.cell(h, memory), None
-        cell = torch.zeros_like(h) if cell is None else cell
-        return self.cell(h, (memory, cell))  # type: ignore[no-any-return]
+            return own(h, memory), None
+        gates = torch.addmm(own.bias_ih + own.bias_hh, h, own.weight_ih.t()).addmm_(memory, own.weight_hh.t())
+        return lstm_update(gates, cell)

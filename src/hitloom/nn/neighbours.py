@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from hitloom.errors import ConfigError
 from hitloom.nn.fused import is_traced
-from hitloom.ops.segments import segment_count, segment_max, segment_sum
+from hitloom.ops.segments import segment_count, segment_max, segment_mean, segment_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Neighbours:
     bounds: Tensor
     backward: Tensor | None = None
     _lists: NeighbourLists | None = field(default=None, repr=False)
-    _share: Tensor | None = field(default=None, repr=False)
+    _reverse: tuple[Tensor, Tensor, Tensor] | None = field(default=None, repr=False)
 
     @property
     def num_nodes(self) -> int:
@@ -56,7 +56,12 @@ class Neighbours:
 
     @staticmethod
     def of(edge_index: Tensor, num_nodes: int, *, symmetric: bool = False) -> Neighbours:
-        """Sort the edges (2, E), source above target; ``symmetric`` says that every edge has its reverse."""
+        """Sort the edges (2, E), source above target; ``symmetric`` says that every edge has its reverse.
+
+        While an exporter records they stay as they are: sums need no order, and ONNX knows no stable sort.
+        """
+        if is_traced():
+            return Neighbours(source=edge_index[0], target=edge_index[1], bounds=_bounds(edge_index[1], num_nodes))
         order = edge_index[1].argsort(stable=True)
         source, target = edge_index[0].index_select(0, order), edge_index[1].index_select(0, order)
         back = None
@@ -68,8 +73,7 @@ class Neighbours:
     @staticmethod
     def both_ways(edge_index: Tensor, num_nodes: int) -> Neighbours:
         """Return the edges (2, E), then their reverses, then one self loop for each node."""
-        loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
-        return Neighbours.of(torch.cat([edge_index, edge_index.flip(0), loops], 1), num_nodes, symmetric=True)
+        return Neighbours.of(both_ways(edge_index, num_nodes), num_nodes, symmetric=True)
 
     def first(self, num_nodes: int) -> Neighbours:
         """Return the part of the first nodes; no edge may join them to a later one."""
@@ -88,27 +92,23 @@ class Neighbours:
             return segment_max(h.index_select(0, self.source), self.target, h.shape[0])
         if aggregator not in ("mean", "sum"):
             raise ConfigError(f"aggregator: mean, sum or max was wanted, not '{aggregator}'")
-        total = self._sum(h)
-        return total * self.share(h) if aggregator == "mean" else total
-
-    def share(self, h: Tensor) -> Tensor:
-        """Return one over the number of neighbours (N, 1), 1 where there are none."""
-        if self._share is None or self._share.dtype != h.dtype:
-            count = segment_count(self.target, h.shape[0]) if is_traced() else self.bounds[1:] - self.bounds[:-1]
-            share = count.clamp(min=1).to(h.dtype).reciprocal()[:, None]
-            if is_traced():
-                return share
-            self._share = share
-        return self._share
-
-    def _sum(self, h: Tensor) -> Tensor:
         if is_traced() or h.dtype not in (torch.float32, torch.float64) or not h.shape[0]:
-            return segment_sum(h.index_select(0, self.source), self.target, h.shape[0])
-        if self.backward is None:
-            back, back_bounds = self.source, self.bounds
-        else:
-            back, back_bounds = self.backward[0], _bounds(self.backward[1], h.shape[0])
-        return _RowSums.apply(h, self.source, self.bounds, back, back_bounds)  # type: ignore[no-any-return]
+            combine = segment_mean if aggregator == "mean" else segment_sum
+            return combine(h.index_select(0, self.source), self.target, h.shape[0])
+        return _Told.apply(h, self, aggregator)  # type: ignore[no-any-return]
+
+    def reverse(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return who listens (E,) to each node, list after list, the bounds of the lists, and the share (E,) of it.
+
+        The share is one over the number of nodes that the listener listens to: what the gradient of a mean needs.
+        """
+        if self._reverse is None:
+            listener, bounds = self.source, self.bounds
+            if self.backward is not None:
+                listener, bounds = self.backward[0], _bounds(self.backward[1], self.num_nodes)
+            length = (self.bounds[1:] - self.bounds[:-1]).index_select(0, listener)
+            self._reverse = listener, bounds, length.reciprocal()
+        return self._reverse
 
     def lists(self) -> NeighbourLists:
         """Return the lists column by column."""
@@ -124,22 +124,24 @@ class Neighbours:
         return self._lists
 
 
-class _RowSums(torch.autograd.Function):
-    """Sums of rows by sorted lists: one pass over the lists, forward and backward."""
+class _Told(torch.autograd.Function):
+    """Mean or sum of rows by sorted lists: one pass over the lists, forward and backward."""
 
     @staticmethod
-    def forward(ctx: Any, h: Tensor, source: Tensor, bounds: Tensor, back: Tensor, back_bounds: Tensor) -> Tensor:
-        ctx.save_for_backward(back, back_bounds)
-        return _sum_lists(h, source, bounds)
+    def forward(ctx: Any, h: Tensor, neighbours: Neighbours, aggregator: str) -> Tensor:
+        ctx.neighbours, ctx.aggregator = neighbours, aggregator
+        return F.embedding_bag(
+            neighbours.source, h.contiguous(), neighbours.bounds, mode=aggregator, include_last_offset=True
+        )
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
-        return _sum_lists(grad, *ctx.saved_tensors), None, None, None, None
-
-
-def _sum_lists(rows: Tensor, source: Tensor, bounds: Tensor) -> Tensor:
-    return F.embedding_bag(source, rows.contiguous(), bounds, mode="sum", include_last_offset=True)
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        listener, bounds, share = ctx.neighbours.reverse()
+        weight = share.to(grad.dtype) if ctx.aggregator == "mean" else None
+        rows = grad.contiguous()
+        found = F.embedding_bag(listener, rows, bounds, mode="sum", per_sample_weights=weight, include_last_offset=True)
+        return found, None, None
 
 
 def _bounds(sorted_index: Tensor, num: int) -> Tensor:
@@ -152,3 +154,9 @@ def _at_most(lengths: Tensor) -> list[int]:
     if not len(lengths):
         return []
     return torch.bincount(lengths).cumsum(0)[:-1].tolist()
+
+
+def both_ways(edge_index: Tensor, num_nodes: int) -> Tensor:
+    """Return the edges (2, E), then their reverses, then one self loop for each node."""
+    loops = torch.arange(num_nodes, device=edge_index.device).expand(2, -1)
+    return torch.cat([edge_index, edge_index.flip(0), loops], 1)

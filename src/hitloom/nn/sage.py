@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import Parameter
 
 from hitloom.errors import ConfigError, nearest
+from hitloom.nn.cells import lstm_update
 from hitloom.nn.dropout import dropout
-from hitloom.nn.gates import lstm_update
 from hitloom.nn.neighbours import Neighbours
 
 AGGREGATORS = ("mean", "sum", "max", "lstm")
@@ -55,7 +55,7 @@ class SageLayer(nn.Module):
     def forward(self, h: Tensor, neighbours: Neighbours) -> Tensor:
         h = dropout(h, self.dropout, self.training)
         told = neighbours.told(h, self.aggregator) if self.reader is None else self.reader(h, neighbours)
-        return F.relu(self.own(h) + self.neighbour(told))
+        return self.own(h).addmm_(told, self.neighbour.weight.t()).relu_()
 
 
 class NeighbourLSTM(nn.Module):

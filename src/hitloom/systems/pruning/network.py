@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hitloom.nn.dropout import dropout
+from hitloom.nn.cells import drop_relu
 from hitloom.nn.gates import DecisionGate, NodeMemory
 from hitloom.nn.neighbours import Neighbours
 from hitloom.nn.norm import AffineLayerNorm
@@ -80,7 +80,7 @@ class Head(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         for layer in self.hidden:
-            h = F.relu(dropout(layer(h), self.dropout, self.training))
+            h = drop_relu(layer(h), self.dropout, self.training)
         return self.last(h)
 
 
