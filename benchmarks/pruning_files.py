@@ -1,7 +1,7 @@
 """Reading tracksters for pruning from a ROOT file: chunks of entries against one read for each entry, and a plain loop.
 
 Contestants give a PyG graph of every trackster (features, links in rows, labels), and they must be equal; ours holds
-six fields more and is checked. ``entry by entry`` is the design of the published loader: one read of every branch for
+more fields and is checked. ``entry by entry`` is the design of the published loader: one read of every branch for
 each trackster, identifiers to rows by a dictionary. ``one read`` reads each branch once, as ours does, and loops over
 the tracksters in Python.
 """

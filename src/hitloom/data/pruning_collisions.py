@@ -19,7 +19,7 @@ from hitloom.data.pruning_labels import NONE, majority_labels
 from hitloom.data.pruning_root import find_tree, read_renamed
 from hitloom.data.pruning_table import ID, LABEL, LAYER, NEEDED, ORIGIN, READ, TARGET, Place, TracksterTable
 from hitloom.data.pruning_tracksters import TRACKSTERS_PER_COLLISION
-from hitloom.data.root_read import opened, same_counts
+from hitloom.data.root_read import branch_names, opened, same_counts
 from hitloom.data.root_records import Column
 from hitloom.errors import DataError
 
@@ -39,7 +39,7 @@ def collision_tree(file: Any, path: Path, trees: Sequence[str], wanted: str | No
     if wanted is not None:
         return find_tree(path, trees, wanted, "--collisions-tree")
     needed = {renamed.get(name, name) for name in (SIM, RECO, EDGE_START)}
-    return next((name for name in trees if needed <= set(file[name].keys(recursive=False))), "")
+    return next((name for name in trees if needed <= branch_names(file, path, name)), "")
 
 
 def collision_tables(
@@ -91,7 +91,7 @@ def _link_names(renamed: Mapping[str, str]) -> dict[str, str]:
 
 def _depth(file: Any, path: Path, tree: str, branch: str) -> int:
     """Return how deep the lists of a branch are nested: 1 or 2 are both in use."""
-    if branch not in file[tree].keys(recursive=False):
+    if branch not in branch_names(file, path, tree):
         return 2
     try:
         return max(1, min(2, file[tree][branch].array(entry_stop=1, library="ak").ndim - 1))

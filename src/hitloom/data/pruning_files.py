@@ -172,7 +172,7 @@ def _look(path: Path, split: str | None, options: PruningOptions) -> PruningFile
             event_ids=json_event_ids(records), records=records,
         )  # fmt: skip
     with opened(path) as file:
-        names = tree_names(file)
+        names = tree_names(file, path)
         tree = ""
         if options.layout == "collisions" or (options.layout is None and not _has_tracksters(names, options)):
             tree = collision_tree(file, path, names, options.collisions, options.branches)
@@ -202,9 +202,9 @@ def is_pruning_file(path: Path) -> bool:
     """Return whether a ROOT file holds the trees of tracksters, or one of collisions, under their usual names."""
     try:
         with opened(path) as file:
-            names = tree_names(file)
+            names = tree_names(file, path)
             return _has_tracksters(names, PruningOptions()) or bool(collision_tree(file, path, names, None, {}))
-    except Exception:  # whatever is wrong with it is said by the reader that is chosen then
+    except DataError:  # what is wrong with it is said by the reader that is chosen then
         return False
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hitloom.data.files import reason
 from hitloom.data.jagged import Jagged
 from hitloom.data.pruning_table import LINKS, OPTIONAL, READ, Place, TracksterTable
-from hitloom.data.root_read import opened, read_columns
+from hitloom.data.root_read import branch_names, opened, read_columns
 from hitloom.data.root_records import Column
 from hitloom.errors import DataError, nearest
 
@@ -26,9 +26,18 @@ EVENT = "event"
 """Optional branch: number of the event, one for each trackster."""
 
 
-def tree_names(file: Any) -> list[str]:
-    """Return the names of all trees of an open file, with folder and cycle."""
-    return [name for name, kind in file.classnames(recursive=True).items() if kind == "TTree"]
+def tree_names(file: Any, path: Path) -> list[str]:
+    """Return the names of all trees of an open file, with folder and cycle.
+
+    Raises
+    ------
+    DataError
+        When the list of them cannot be read.
+    """
+    try:
+        return [name for name, kind in file.classnames(recursive=True).items() if kind == "TTree"]
+    except Exception as error:  # uproot raises what its parts raise: every kind of error
+        raise DataError(f"{path}: its list of keys cannot be read: {reason(error)}; mend: copy it again") from None
 
 
 def find_tree(path: Path, trees: Sequence[str], wanted: str, option: str) -> str:
@@ -61,7 +70,7 @@ def count_entries(file: Any, path: Path, trees: Sequence[str]) -> int:
     for name in trees:
         try:
             numbers.append(int(file[name].num_entries))
-        except Exception as error:  # uproot raises what its parts raise: every kind of error
+        except Exception as error:
             raise DataError(f"{path}: tree '{name}' cannot be read: {reason(error)}; mend: copy it again") from None
     for name, number in zip(trees, numbers, strict=True):
         if number != numbers[0]:
@@ -74,7 +83,7 @@ def count_entries(file: Any, path: Path, trees: Sequence[str]) -> int:
 
 def stored_event_ids(file: Any, path: Path, tree: str) -> NDArray[np.int64] | None:
     """Return the numbers of the events (B,) where the file has them."""
-    if EVENT not in file[tree].keys(recursive=False):
+    if EVENT not in branch_names(file, path, tree):
         return None
     return read_columns(file, path, tree, {EVENT: Column("Long64_t")})[EVENT].values.astype(np.int64)
 

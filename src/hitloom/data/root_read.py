@@ -64,6 +64,20 @@ def opened(path: Path) -> Iterator[Any]:
         yield file
 
 
+def branch_names(file: Any, path: Path, tree: str) -> set[str]:
+    """Return the names of the branches of a tree.
+
+    Raises
+    ------
+    DataError
+        When the tree cannot be read.
+    """
+    try:
+        return set(file[tree].keys(recursive=False))
+    except Exception as error:
+        raise DataError(f"{path}: tree '{tree}' cannot be read: {reason(error)}; mend: copy the file again") from None
+
+
 def read_columns(
     file: Any,
     path: Path,
@@ -91,8 +105,9 @@ def read_columns(
         Naming file, tree and branch: when a branch is missing, of another nesting or type, cannot be read, or holds NaN
         (then with the entry).
     """
+    present = branch_names(file, path, tree)
     source = file[tree]
-    present = set(source.keys(recursive=False))
+    number = max((source.num_entries if stop is None else min(stop, source.num_entries)) - start, 0)
     found: dict[str, Jagged] = {}
     for name, column in columns.items():
         where = f"{path}: tree '{tree}': branch '{name}'"
@@ -108,6 +123,8 @@ def read_columns(
             raise DataError(f"{where} cannot be read: {reason(error)}; mend: write or copy the file again") from None
         if lists is None:
             raise DataError(f"{where}: lists nested {depth} deep, but {column.depth} deep was wanted")
+        if lists.num_entries != number:
+            raise DataError(f"{where} gave {lists.num_entries} of {number} entries; mend: write or copy the file again")
         found[name] = check_numbers(lists, column, where, start, may_be_infinite=name in infinite)
     return found
 
