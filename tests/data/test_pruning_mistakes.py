@@ -270,8 +270,8 @@ def test_text_that_is_no_json(file, tmp_path):
 def test_damaged_bytes_are_refused_in_one_line_or_do_no_harm(file, tmp_path):
     whole = file.read_bytes()
     rng = np.random.default_rng(5)
-    refusals = 0
-    for place in rng.integers(0, len(whole), 40):
+    messages = []
+    for place in rng.integers(0, len(whole), 30):
         damaged = bytearray(whole)
         damaged[place] ^= 0xFF
         path = tmp_path / "a.root"
@@ -279,7 +279,6 @@ def test_damaged_bytes_are_refused_in_one_line_or_do_no_harm(file, tmp_path):
         try:
             list(read_pruning(path))
         except DataError as error:
-            refusals += 1
-            assert str(error).startswith(str(path))
-            assert "\n" not in str(error)
-    assert refusals > 5
+            messages.append(str(error))
+    assert len(messages) > 5
+    assert all(message.startswith(str(path)) and "\n" not in message for message in messages)
