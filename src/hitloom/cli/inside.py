@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from hitloom.event import Event
-    from hitloom.report.family import Inside
+    from hitloom.report.family import Inside, SamplesOf
     from hitloom.training.checkpoint import Checkpoint
+    from hitloom.training.reconstruct import Reconstructor
+
+_SAMPLED_TOGETHER = 64  # events of a batch from which decisions are drawn
 
 
 def inside_of(checkpoint: str | Path | Checkpoint, *, accelerator: str = "auto") -> Inside:
@@ -36,7 +42,32 @@ def inside_of(checkpoint: str | Path | Checkpoint, *, accelerator: str = "auto")
         graphs=reconstruct.graphs,
         attributions=None if of_system is None else attributions,
         history=history_of(reconstruct.checkpoint.path),
+        samples=_sampler(reconstruct),
     )
+
+
+def _sampler(reconstruct: Reconstructor) -> SamplesOf | None:
+    """Return what draws decisions for all points of some events; None where the system knows of no such thing."""
+    if not hasattr(reconstruct.system, "sample"):
+        return None
+
+    def samples(events: Sequence[Event], num_samples: int) -> NDArray[np.bool_]:
+        from copy import deepcopy
+
+        import numpy as np
+        import torch
+
+        from hitloom.data.collation import collate_events
+
+        system: Any = deepcopy(reconstruct.system).cpu().eval()  # where the same seed gives the same draws
+        generator = torch.Generator().manual_seed(0)
+        parts = []
+        for first in range(0, len(events), _SAMPLED_TOGETHER):
+            batch = collate_events(list(events[first : first + _SAMPLED_TOGETHER]))
+            parts.append(system.sample(batch, num_samples, generator).numpy())
+        return np.concatenate(parts, axis=1)
+
+    return samples
 
 
 def history_of(checkpoint: Path) -> list[dict[str, Any]]:

@@ -85,7 +85,8 @@ def collect(
     columns = columns_of(events, opened.items, on_event=on_event)
     if config.threshold is not None and columns.logit is not None:
         columns = replace(columns, pruned=probability_of(columns.logit) > config.threshold)
-    counts = columns.counts()
+    likely = columns.logit is not None and has_probabilities(opened)
+    counts = columns.counts(with_likelihood=likely)
     resamples = _resamples(columns, events, config)
     masks = group_masks(counts)
     metrics: dict[str, Any] = {
@@ -97,8 +98,8 @@ def collect(
         "rates": {name: rate_entries(counts, mask, resamples) for name, mask in masks.items()},
         "by_size": _slim(by_size(counts, resamples)),
         "by_share": _slim(by_share(counts, resamples)),
-        "probability": _probability(columns, resamples),
-        "scan": _scan(columns, config),
+        "probability": _probability(columns, resamples, likely),
+        "scan": _scan(columns, config) if likely else None,
     }
     metrics["per_event"] = _per_event(columns, counts, resamples)
     metrics["timing"] = timing_of(metrics, opened.hardware)
@@ -141,18 +142,27 @@ def _slim(bins: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [item | {"rates": short(item["rates"])} for item in bins]
 
 
-def _probability(columns: PruningColumns, resamples: Resamples | None) -> dict[str, Any] | None:
+def has_probabilities(opened: Opened) -> bool:
+    """Return whether scores are logits; those of a method without training only order its layer clusters."""
+    return "baseline" not in opened.meta
+
+
+def _probability(columns: PruningColumns, resamples: Resamples | None, likely: bool) -> dict[str, Any] | None:
+    """Return areas, curves and, where scores are logits, reliability."""
     if columns.logit is None:
         return None
-    return probability_block(
+    found = probability_block(
         logit=columns.logit, to_prune=columns.truth, trackster=columns.trackster, resamples=resamples
     )
+    if not likely:
+        for name in ("reliability", "calibration_error"):
+            del found[name]
+    return found
 
 
-def _scan(columns: PruningColumns, config: PruningEvaluationConfig) -> dict[str, Any] | None:
+def _scan(columns: PruningColumns, config: PruningEvaluationConfig) -> dict[str, Any]:
     """Return rates at every threshold, and the best thresholds on this sample by F1 and by energy."""
-    if columns.logit is None:
-        return None
+    assert columns.logit is not None
     cuts = np.round(np.arange(config.scan_step, 1 - 1e-9, config.scan_step), 10)
     values = rate_values(
         threshold_counts(

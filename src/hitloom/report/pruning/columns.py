@@ -77,11 +77,10 @@ class PruningColumns:
         assert self.to_prune is not None
         return self.to_prune
 
-    def counts(self, pruned: BoolArray | None = None) -> Counts:
-        """Return all counts by trackster, (G,) each: decisions, energies, particles and likelihood where known."""
-        decision = self.pruned if pruned is None else pruned
+    def counts(self, *, with_likelihood: bool = False) -> Counts:
+        """Return all counts by trackster, (G,) each: decisions, energies, particles where they are known."""
         found = pruning_counts(
-            trackster=self.trackster, num_tracksters=self.num_tracksters, to_prune=self.truth, pruned=decision,
+            trackster=self.trackster, num_tracksters=self.num_tracksters, to_prune=self.truth, pruned=self.pruned,
             energy=self.energy,
         )  # fmt: skip
         if self.shares is not None:
@@ -92,10 +91,10 @@ class PruningColumns:
                 **shares,
             )  # fmt: skip
             found |= particle_counts(
-                particle, trackster=self.trackster, pruned=decision, energy=self.energy, object_energy=everywhere,
+                particle, trackster=self.trackster, pruned=self.pruned, energy=self.energy, object_energy=everywhere,
                 **shares,
             )  # fmt: skip
-        if self.logit is not None:
+        if with_likelihood and self.logit is not None:
             values = log_likelihood(self.logit, self.truth)
             found["log_likelihood"] = np.bincount(self.trackster, values, minlength=self.num_tracksters)
         return found

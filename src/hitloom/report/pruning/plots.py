@@ -157,7 +157,7 @@ def _probabilities(metrics: Mapping[str, Any], methods: Mapping[str, Any]) -> It
     reliable = {
         label(name, item["calibration_error"]["value"]): (
             item["reliability"]["mean_probability"], item["reliability"]["true_fraction"])
-        for name, item in known.items()
+        for name, item in known.items() if "reliability" in item
     }  # fmt: skip
     yield Plot(
         name="curve_calibration",
