@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from hitloom.data.files import atomic_file, reason
@@ -21,6 +22,7 @@ from hitloom.data.results_format import header_of, record_of, result_of, schema_
 from hitloom.errors import DataError, nearest
 from hitloom.result import Result
 
+_AHEAD_EVENTS, _AHEAD_POINTS = 256, 20_000  # read at once: at most so many events, of so many points together
 IDENTITY = ("checkpoint_fingerprint", "store_fingerprint")
 
 
@@ -204,8 +206,24 @@ def _read_finished(path: Path) -> dict[int, Any]:
     return readers
 
 
+def _read_in_order(path: Path) -> Iterator[tuple[dict[str, Any], pa.Table]]:
+    """Yield record and table of every event; small events are read some at once."""
+    file, _, records = header_of(path)
+    place = group = 0
+    while place < len(records):
+        sizes = np.array([record["num_points"] for record in records[place : place + _AHEAD_EVENTS]])
+        number = max(1, int((np.cumsum(sizes) <= _AHEAD_POINTS).sum()))
+        groups = list(range(group, group + int((sizes[:number] > 0).sum())))
+        table = file.read_row_groups(groups, use_threads=False) if groups else file.schema_arrow.empty_table()
+        begin = 0
+        for record in records[place : place + number]:
+            yield record, table.slice(begin, record["num_points"])
+            begin += record["num_points"]
+        place, group = place + number, group + len(groups)
+
+
 class StoredResults:
-    """Results of one or several splits; can be iterated again and again, one event in memory at a time.
+    """Results of one or several splits; can be iterated again and again, few events in memory at a time.
 
     Attributes
     ----------
@@ -244,8 +262,7 @@ class StoredResults:
 
     def __iter__(self) -> Iterator[Result]:
         for path in self._paths:
-            for read in _read_finished(path).values():
-                record, table = read()
+            for record, table in _read_in_order(path):
                 yield result_of(table, record)
 
 

@@ -103,7 +103,7 @@ def collect(
     }
     metrics["per_event"] = _per_event(columns, counts, resamples)
     metrics["timing"] = timing_of(metrics, opened.hardware)
-    metrics["diagnostics"] = _diagnostics(metrics, columns, counts)
+    metrics["diagnostics"] = _diagnostics(metrics, columns, counts) if main else []
     shown = Shown()
     if main:
         inside = inside or Inside()

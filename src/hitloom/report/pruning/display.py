@@ -52,7 +52,7 @@ def pruning_figure(views: Sequence[PruningView]) -> go.Figure:
             "zaxis": {"title": {"text": "y [cm]"}, **axis},
             "aspectmode": "manual",
             "aspectratio": {"x": 1.7, "y": 1.0, "z": 1.0},
-            "camera": {"eye": {"x": -0.9, "y": -1.75, "z": 0.6}},
+            "camera": {"eye": {"x": -0.95, "y": -1.95, "z": 0.65}},
             "dragmode": "orbit",
             "domain": {"x": [0.5 * place, 0.5 * place + 0.495], "y": [0, 1]},
         }

@@ -32,6 +32,7 @@ def lines_figure(
     diagonal: bool = False,
     markers: bool = False,
     mark: tuple[float, str] | None = None,
+    places: Sequence[int] | None = None,
     y_range: tuple[float, float] | None = (0.0, 1.03),
     empty: str = "the results hold no scores",
     theme: Theme = LIGHT,
@@ -44,9 +45,11 @@ def lines_figure(
         Draw y = x as a dotted line.
     mark : (x, text) or None
         A vertical line.
+    places : sequence of int or None
+        Place in the palette of each curve, so that a method has one colour in all plots; None = in order.
     """
     figure, (axes,) = canvas(theme, size=(SIZE[0], 3.6))
-    for number, (name, (x, y)) in enumerate(curves.items()):
+    for number, (name, (x, y)) in zip(places or range(len(curves)), curves.items(), strict=True):
         colour, dash = SERIES[number % len(SERIES)], "-" if number < len(SERIES) else (0, (4, 2))
         axes.plot(_floats(x), _floats(y), color=colour, linewidth=1.5, linestyle=dash, label=name,
                   marker="o" if markers else None, markersize=3.4)  # fmt: skip
@@ -103,7 +106,7 @@ def trackster_figure(view: PruningView, *, theme: Theme = LIGHT) -> Figure:
             for name, mask in groups.items() if mask.any()
         ]  # fmt: skip
         names = [f"{name} ({int(mask.sum())})" for name, mask in groups.items() if mask.any()]
-        axes.legend(handles, names, loc="upper left", fontsize=7.5, frameon=False, labelcolor=theme.text)
+        axes.legend(handles, names, loc="upper left", fontsize=8.5, frameon=False, labelcolor=theme.text)
     return figure
 
 
@@ -119,7 +122,7 @@ def _frame(axes: Any, middle: Any, width: Any, theme: Theme) -> None:
         axis._axinfo["grid"].update(color=theme.grid, linewidth=0.6)
         axis.set_view_interval(middle[place] - 0.55 * width[place], middle[place] + 0.55 * width[place], ignore=True)
         axis.set_major_locator(_few_ticks())
-    axes.set_box_aspect((1.0, 1.6, 1.0))
+    axes.set_box_aspect((1.0, 1.6, 1.0), zoom=1.2)
     axes.view_init(elev=18, azim=-62)
 
 

@@ -124,6 +124,8 @@ def _probabilities(metrics: Mapping[str, Any], methods: Mapping[str, Any]) -> It
     known = {name: item["probability"] for name, item in methods.items() if item["probability"]}
     if not known:
         return
+    places = [place for place, name in enumerate(methods) if name in known]
+    likely = [place for place, name in enumerate(methods) if "reliability" in known.get(name, {})]
     text = metrics["choices"]["probability"]
     facts = _facts(metrics, methods)
 
@@ -140,7 +142,7 @@ def _probabilities(metrics: Mapping[str, Any], methods: Mapping[str, Any]) -> It
         lead="Share pruned of what should be pruned against share pruned of what should be kept, at every threshold.",
         facts=(("numbers", text["auc"]), *facts),
         draw=lambda: lines_figure(roc, x_label="pruned, of those to keep", y_label="pruned, of those to prune",
-                                  diagonal=True),
+                                  diagonal=True, places=places),
     )  # fmt: skip
     pairs = {
         label(name, item["average_precision"]["value"]): (
@@ -152,7 +154,7 @@ def _probabilities(metrics: Mapping[str, Any], methods: Mapping[str, Any]) -> It
         title="Precision against recall",
         lead="Of what is pruned, the share that should be; of what should be pruned, the share that is.",
         facts=(("numbers", text["average_precision"]), *facts),
-        draw=lambda: lines_figure(pairs, x_label="recall", y_label="precision"),
+        draw=lambda: lines_figure(pairs, x_label="recall", y_label="precision", places=places),
     )
     reliable = {
         label(name, item["calibration_error"]["value"]): (
@@ -166,7 +168,7 @@ def _probabilities(metrics: Mapping[str, Any], methods: Mapping[str, Any]) -> It
         "says.",
         facts=(("numbers", text["calibration_error"]), *facts),
         draw=lambda: lines_figure(reliable, x_label="mean P(prune) in the bin", y_label="share to prune", diagonal=True,
-                                  markers=True),
+                                  markers=True, places=likely),
     )  # fmt: skip
 
 

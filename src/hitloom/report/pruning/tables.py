@@ -68,7 +68,9 @@ def side_by_side(metrics: Mapping[str, Any]) -> dict[str, Any]:
         rows.append(
             {
                 "name": name,
-                "cells": [cell_of(rate, entries.get(rate), trials_of(item, rate)) for rate in definitions],
+                "cells": [
+                    cell_of(rate, entries.get(rate), trials_of(item, rate)) | {"counts": ""} for rate in definitions
+                ],
                 "time": UNDEFINED if not timing else seconds(timing["stages"]["total"]["median"]),
                 "differences": [_difference(compared, "all", rate) for rate in definitions] if compared else [],
             }
