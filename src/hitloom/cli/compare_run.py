@@ -7,7 +7,7 @@ Layout of the folder: ``results/NAME/`` of every method that was run here, and t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from hitloom.config import Config
     from hitloom.data.store import EventStore
     from hitloom.report.sources import Opened
+    from hitloom.result import Result
     from hitloom.training.checkpoint import Checkpoint
 
 Kind = Literal["checkpoint", "baseline", "results"]
 HELD_OUT = ("test", "val")
+_RESULTS_TOGETHER, _POINTS_TOGETHER = 64, 20_000  # results in one file while a baseline runs, and their points
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,9 +275,25 @@ def run_baseline(
     with ResultWriter(folder, split, meta=meta, identity=identity, redo=redo, order=order) as writer:
         todo = [row for row in rows if int(ids[row]) not in writer.done]
         if todo:
-            for number, result in enumerate(baseline.run((store[row] for row in todo), config), 1):
-                writer.write(result)
+            number = 0
+            for results in _gathered(baseline.run((store[row] for row in todo), config)):
+                writer.write(*results)
+                number += len(results)
                 on_event(number)
+
+
+def _gathered(results: Iterable[Result]) -> Iterator[list[Result]]:
+    """Yield large results one by one, small ones in lists: each list is a file until all are there."""
+    held: list[Result] = []
+    num_points = 0
+    for result in results:
+        held.append(result)
+        num_points += len(result.labels)
+        if num_points >= _POINTS_TOGETHER or len(held) == _RESULTS_TOGETHER:
+            yield held
+            held, num_points = [], 0
+    if held:
+        yield held
 
 
 def _open(folder: Path, method: Method, store: EventStore) -> Opened:

@@ -1,4 +1,4 @@
-"""``hitloom demo``: from nothing to tracks or linked tracksters, numbers and pictures on a laptop."""
+"""``hitloom demo``: from nothing to tracks, linked or pruned tracksters, numbers and pictures on a laptop."""
 
 from __future__ import annotations
 
@@ -80,3 +80,25 @@ def linking(
 
     sizes = DemoSizes.tiny() if tiny else replace(SIZES, num_test=num_test)
     run_linking_demo(output, seed=seed, pileup=pileup, sizes=sizes, from_scratch=from_scratch or tiny, say=typer.echo)
+
+
+@app.command()
+def pruning(
+    output: Output = Path("runs/demo/pruning"),
+    seed: Seed = 2026,
+    collisions: Annotated[int, typer.Option("--events", min=1, help="Held-out collisions, of many tracksters.")] = 115,
+    mode: Annotated[str, typer.Option("--mode", help="The mode that the report is about.")] = "autoregressive",
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Train new weights instead of taking the shipped ones.")
+    ] = False,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="Smallest sizes, new weights: shows that all runs, not that it is good.")
+    ] = False,
+) -> None:
+    """Prune tracksters of close-by showers: every mode of the network beside rules, on the same tracksters."""
+    from dataclasses import replace
+
+    from hitloom.cli.demo_pruning import SIZES, TINY, run_pruning_demo
+
+    sizes = TINY if tiny else replace(SIZES, num_test=collisions)
+    run_pruning_demo(output, seed=seed, main=mode, sizes=sizes, from_scratch=from_scratch or tiny, say=typer.echo)
