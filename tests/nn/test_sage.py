@@ -94,7 +94,8 @@ def test_the_union_of_graphs_gives_what_each_gives_alone(aggregator):
     shifted = torch.cat([edges + first for edges, first in zip(graphs, (0, 5, 6), strict=True)], 1)
     union = Neighbours.both_ways(shifted, 15)
     torch.testing.assert_close(layer(torch.cat(states), union), torch.cat(alone))
-    torch.testing.assert_close(layer(torch.cat(states[:2]), union.first(6)), torch.cat(alone[:2]))
+    torch.testing.assert_close(layer(torch.cat(states[:2]), union.part(0, 6)), torch.cat(alone[:2]))
+    torch.testing.assert_close(layer(states[2], union.part(6, 15)), alone[2])
 
 
 def test_both_ways_are_the_edges_then_their_reverses_then_loops_in_order_of_arrival():

@@ -132,6 +132,35 @@ def test_a_batch_is_the_mean_of_its_tracksters_in_any_order(mode, class_weight, 
         torch.testing.assert_close(value, mean, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("setting", [{"GROUP_NODES": 14}, {"MAX_STORED": 0}])
+def test_neither_groups_nor_steps_that_are_computed_again_change_scores_loss_or_gradient(monkeypatch, setting):
+    system, batch = make(memory="lstm", sage_aggregator="lstm"), Batch.from_data_list(tracksters())
+    names = [name for name, _ in system.named_parameters()]
+
+    def found() -> tuple[torch.Tensor, ...]:
+        scores = system(batch)
+        loss = system.loss(scores, batch).total
+        return scores.point_score, loss, *torch.autograd.grad(loss, list(system.parameters()))
+
+    wanted = found()
+    assert system.mode.network.stored_bytes(SIZES) > 0
+    for name, value in setting.items():
+        monkeypatch.setattr(f"hitloom.systems.pruning.autoregressive.{name}", value)
+    for name, value, right in zip(["score", "loss", *names], found(), wanted, strict=True):
+        torch.testing.assert_close(value, right, atol=1e-5, rtol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_dropout_is_drawn_again_alike_where_steps_are_computed_again(monkeypatch):
+    system, batch = make(head_dropout=0.3), Batch.from_data_list(tracksters())
+    found = []
+    for limit in (1 << 40, 0):
+        monkeypatch.setattr("hitloom.systems.pruning.autoregressive.MAX_STORED", limit)
+        torch.manual_seed(3)
+        loss = system.loss(system(batch), batch).total
+        found.append((loss, *torch.autograd.grad(loss, list(system.parameters()))))
+    torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("aggregator", ["mean", "sum", "max"])
 @pytest.mark.parametrize("mode", MODES)
 def test_permuted_layer_clusters_have_permuted_scores(mode, aggregator):

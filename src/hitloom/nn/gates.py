@@ -23,8 +23,8 @@ Kind = Literal["gru", "lstm"]
 class DecisionGate(nn.Module):
     """A recurrent cell whose input is a decision; it acts on every node by itself.
 
-    Almost all inputs of a step may be zero: then ``rows`` (each once) names the nodes with an input, and nothing is computed for
-    the zeros.
+    Almost all inputs of a step may be zero: then ``rows`` (each once) names the nodes with an input, and nothing is
+    computed for the zeros.
 
     Shapes: decision (N, D), or (K, D) with rows (K,); h (N, d), cell (N, d) or None -> (h, cell).
 

@@ -75,15 +75,15 @@ class Neighbours:
         """Return the edges (2, E), then their reverses, then one self loop for each node."""
         return Neighbours.of(both_ways(edge_index, num_nodes), num_nodes, symmetric=True)
 
-    def first(self, num_nodes: int) -> Neighbours:
-        """Return the part of the first nodes; no edge may join them to a later one."""
-        if num_nodes == self.num_nodes:
+    def part(self, first: int, last: int) -> Neighbours:
+        """Return nodes ``first`` to ``last`` (not included), numbered anew; no edge may join them to others."""
+        if (first, last) == (0, self.num_nodes):
             return self
-        num_edges = int(self.bounds[num_nodes])
-        back = None if self.backward is None else self.backward[:, :num_edges]
+        edges = slice(int(self.bounds[first]), int(self.bounds[last]))
         return Neighbours(
-            source=self.source[:num_edges], target=self.target[:num_edges], bounds=self.bounds[: num_nodes + 1],
-            backward=back,
+            source=self.source[edges] - first, target=self.target[edges] - first,
+            bounds=self.bounds[first : last + 1] - self.bounds[first],
+            backward=None if self.backward is None else self.backward[:, edges] - first,
         )  # fmt: skip
 
     def told(self, h: Tensor, aggregator: str) -> Tensor:

@@ -8,22 +8,29 @@ each trackster in a step.
 Confidences that agree to 1/4096 count as equal, and of equal ones the first layer cluster is decided first: only here
 does the order of the points matter. Rounding errors then do not change the order of decisions.
 
-Shape letters: N layer clusters, G tracksters, W most undecided layer clusters of a trackster, U all undecided,
-K decided in this step, S pairs of a step and a layer cluster undecided in it.
+On the CPU a large batch is decided group by group, so that the states of a group stay in cache. Where training would
+keep too much for the backward pass, the steps are computed again in it.
+
+Shape letters: N layer clusters, U undecided ones, K decided in this step, S pairs of a step and a layer cluster
+undecided in it, d width.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from hitloom.nn.neighbours import Neighbours
-from hitloom.systems.pruning.network import PruningNetwork, keep_logit
+from hitloom.systems.pruning.network import NodeState, PruningNetwork, keep_logit
+from hitloom.systems.pruning.undecided import Undecided
 
 GRAIN = 4096  # confidences are compared in steps of 1 / GRAIN
 KEEP_SHARE = 0.9  # tracksters that are done leave when what they leave behind is smaller than this share
+GROUP_NODES = 2048  # layer clusters that are decided together on the CPU
+MAX_STORED = 4 << 30  # bytes that the backward pass may keep before steps are computed again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,113 +67,161 @@ class Feedback:
         return torch.rand(like.shape, generator=self.generator).to(like)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How the steps go.
+
+    Attributes
+    ----------
+    per_step : int
+        Layer clusters of a trackster that a step decides.
+    detach_every : int or None
+        Gradients end after so many steps.
+    keep_steps : bool
+        Whether the loss will be asked for; else only the picked ones are asked for their class.
+    """
+
+    per_step: int = 1
+    detach_every: int | None = None
+    keep_steps: bool = True
+
+
 @dataclass(kw_only=True)
 class Decided:
     """What the steps said: final keep logit, told decision and step of each layer cluster (N,), and all steps.
 
-    ``step_row``, ``step_logit``, ``step_probability``, ``step``: (S,) each, for the loss; empty when not kept.
+    ``steps`` holds ``step_row``, ``step_logit``, ``step_probability`` and ``step``, (S,) each; empty when not kept.
     """
 
     logit: Tensor
-    decision: Tensor
+    told: Tensor
     decided_in: Tensor
     steps: dict[str, Tensor] = field(default_factory=dict)
 
+    def placed(self, rows: Tensor) -> Decided:
+        """Return the same with the layer clusters at their places ``rows`` (N,)."""
+        place = torch.empty_like(rows)
+        place[rows] = torch.arange(len(rows), device=rows.device)
+        steps = self.steps | ({"step_row": rows[self.steps["step_row"]]} if self.steps else {})
+        return Decided(
+            logit=self.logit.index_select(0, place), told=self.told[place], decided_in=self.decided_in[place],
+            steps=steps,
+        )  # fmt: skip
+
 
 def decide_all(
-    network: PruningNetwork,
-    inputs: Tensor,
-    edge_index: Tensor,
-    sizes: list[int],
-    *,
-    feedback: Feedback,
-    per_step: int = 1,
-    detach_every: int | None = None,
-    keep_steps: bool = True,
+    network: PruningNetwork, inputs: Tensor, edge_index: Tensor, sizes: list[int], *, feedback: Feedback, rules: Rules
 ) -> Decided:
     """Decide all layer clusters of tracksters of these ``sizes``, laid out one after the other.
-
-    ``keep_steps`` False stores nothing for the loss, and asks for the classes of the picked ones alone.
 
     Shapes: inputs (N, F), edge_index (2, E) leader above follower.
     """
     order = sorted(range(len(sizes)), key=lambda graph: -sizes[graph])
-    if order == list(range(len(sizes))):
-        return _decide(network, inputs, edge_index, sizes, feedback, per_step, detach_every, keep_steps)
-    starts = [0]
-    for size in sizes:
-        starts.append(starts[-1] + size)
-    rows = torch.cat([torch.arange(starts[graph], starts[graph] + sizes[graph]) for graph in order]).to(inputs.device)
-    place = torch.empty_like(rows)
-    place[rows] = torch.arange(len(rows), device=rows.device)
-    truth = None if feedback.truth is None else feedback.truth[rows]
-    told = Feedback(truth=truth, own_share=feedback.own_share, sample=feedback.sample, generator=feedback.generator)
-    largest_first = [sizes[graph] for graph in order]
-    found = _decide(network, inputs[rows], place[edge_index], largest_first, told, per_step, detach_every, keep_steps)
-    if found.steps:
-        found.steps["step_row"] = rows[found.steps["step_row"]]
+    if order != list(range(len(sizes))):
+        starts = torch.tensor([0, *sizes]).cumsum(0).tolist()
+        rows = torch.cat([torch.arange(starts[graph], starts[graph + 1]) for graph in order]).to(inputs.device)
+        place = torch.empty_like(rows)
+        place[rows] = torch.arange(len(rows), device=rows.device)
+        truth = None if feedback.truth is None else feedback.truth[rows]
+        found = decide_all(
+            network, inputs[rows], place[edge_index], [sizes[graph] for graph in order],
+            feedback=replace(feedback, truth=truth), rules=rules,
+        )  # fmt: skip
+        return found.placed(rows)
+    state = network.start(inputs)
+    neighbours = Neighbours.both_ways(edge_index, len(inputs))
+    again = torch.is_grad_enabled() and network.stored_bytes(sizes) > MAX_STORED
+    parts, first = [], 0
+    for group in grouped(sizes, GROUP_NODES if inputs.device.type == "cpu" else sum(sizes)):
+        last = first + sum(group)
+        truth = None if feedback.truth is None else feedback.truth[first:last]
+        parts.append(
+            _decide(
+                network, NodeState(state.h[first:last]), neighbours.part(first, last), group,
+                replace(feedback, truth=truth), rules, again=again,
+            )
+        )  # fmt: skip
+        if parts[-1].steps:
+            parts[-1].steps["step_row"] += first
+        first = last
+    if len(parts) == 1:
+        return parts[0]
     return Decided(
-        logit=found.logit.index_select(0, place), decision=found.decision[place], decided_in=found.decided_in[place],
-        steps=found.steps,
+        logit=torch.cat([part.logit for part in parts]), told=torch.cat([part.told for part in parts]),
+        decided_in=torch.cat([part.decided_in for part in parts]),
+        steps={name: torch.cat([part.steps[name] for part in parts]) for name in parts[0].steps},
     )  # fmt: skip
 
 
+def grouped(sizes: list[int], most: int) -> list[list[int]]:
+    """Cut a list of sizes into groups of at most ``most`` in sum, or of one."""
+    groups: list[list[int]] = [[]]
+    total = 0
+    for size in sizes:
+        if groups[-1] and total + size > most:
+            groups.append([])
+            total = 0
+        groups[-1].append(size)
+        total += size
+    return groups
+
+
 def _decide(
-    network: PruningNetwork,
-    inputs: Tensor,
-    edge_index: Tensor,
-    sizes: list[int],
-    feedback: Feedback,
-    per_step: int,
-    detach_every: int | None,
-    keep_steps: bool,
-) -> Decided:
-    """Decide all layer clusters of tracksters that come largest first."""
-    device = inputs.device
-    neighbours = Neighbours.both_ways(edge_index, len(inputs))
-    state = network.start(inputs)
+    network: PruningNetwork, state: NodeState, neighbours: Neighbours, sizes: list[int], feedback: Feedback,
+    rules: Rules, *, again: bool,
+) -> Decided:  # fmt: skip
+    """Decide all layer clusters of tracksters that come largest first, from their first states."""
+    num, device = len(state.h), state.h.device
     undecided = Undecided(sizes, device)
-    decided_in = torch.zeros(len(inputs), dtype=torch.int64, device=device)
-    told = torch.zeros(len(inputs), device=device)
+    decided_in = torch.zeros(num, dtype=torch.int64, device=device)
+    told = torch.zeros(num, device=device)
     rows_of, logits_of, stored = [], [], []
     decision = rows = None
     step = 0
     while undecided.num_rows:
         if undecided.num_live_nodes < KEEP_SHARE * len(state.h):
-            state, neighbours = state.first(undecided.num_live_nodes), neighbours.first(undecided.num_live_nodes)
+            live = undecided.num_live_nodes
+            state, neighbours = state.first(live), neighbours.part(0, live)
             if rows is not None and decision is not None:
-                live = rows < undecided.num_live_nodes
-                decision, rows = decision[live], rows[live]
-        if detach_every is not None and step and step % detach_every == 0:
+                decision, rows = decision[rows < live], rows[rows < live]
+        if rules.detach_every is not None and step and step % rules.detach_every == 0:
             state = state.detach()
-        state = network.iterate(state, neighbours, decision, rows)
         waiting = undecided.rows()
-        h = state.h.index_select(0, waiting)
-        assert network.confidence is not None
-        confidence = undecided.spread(network.confidence(h)[:, 0])
-        picked, rows = undecided.pick((confidence.detach() * GRAIN).round(), per_step)
-        if keep_steps:
-            waiting_logit = keep_logit(network.classes(h))
-            logit = waiting_logit.index_select(0, picked)
-            probability = undecided.gather(torch.softmax(confidence, 1))
-            stored.append((waiting, waiting_logit, probability))
-        else:
+        arguments = (network, state, neighbours, decision, rows, waiting, rules.keep_steps)
+        state, value, waiting_logit = checkpoint(_step, *arguments, use_reentrant=False) if again else _step(*arguments)
+        confidence = undecided.spread(value)
+        picked, rows = undecided.pick((confidence.detach() * GRAIN).round(), rules.per_step)
+        if waiting_logit is None:
             logit = keep_logit(network.classes(state.h.index_select(0, rows)))
+        else:
+            logit = waiting_logit.index_select(0, picked)
+            stored.append((waiting, waiting_logit, undecided.gather(torch.softmax(confidence, 1))))
         choice = feedback.decide(logit, rows)
-        decision = torch.stack([torch.ones_like(choice), choice], 1).to(inputs.dtype)
+        decision = torch.stack([torch.ones_like(choice), choice], 1).to(state.h.dtype)
         decided_in[rows], told[rows] = step, choice.to(told.dtype)
         rows_of.append(rows)
         logits_of.append(logit)
         undecided.remove()
         step += 1
     if not rows_of:
-        none = inputs.new_zeros(0)
-        stored.append((decided_in, none, none))
-        return Decided(logit=none, decision=told, decided_in=decided_in, steps=_joined(stored))
-    place = torch.empty(len(inputs), dtype=torch.int64, device=device)
-    place[torch.cat(rows_of)] = torch.arange(len(inputs), device=device)
+        none = state.h.new_zeros(0)
+        steps = _joined([(decided_in, none, none)]) if rules.keep_steps else {}
+        return Decided(logit=none, told=told, decided_in=decided_in, steps=steps)
+    place = torch.empty(num, dtype=torch.int64, device=device)
+    place[torch.cat(rows_of)] = torch.arange(num, device=device)
     logit = torch.cat(logits_of).index_select(0, place)
-    return Decided(logit=logit, decision=told, decided_in=decided_in, steps=_joined(stored))
+    return Decided(logit=logit, told=told, decided_in=decided_in, steps=_joined(stored))
+
+
+def _step(
+    network: PruningNetwork, state: NodeState, neighbours: Neighbours, decision: Tensor | None, rows: Tensor | None,
+    waiting: Tensor, all_classes: bool,
+) -> tuple[NodeState, Tensor, Tensor | None]:  # fmt: skip
+    """Return the next states, and of the ``waiting`` (U,) the confidence and, if asked for, the keep logit."""
+    assert network.confidence is not None
+    state = network.iterate(state, neighbours, decision, rows)
+    h = state.h.index_select(0, waiting)
+    return state, network.confidence(h)[:, 0], keep_logit(network.classes(h)) if all_classes else None
 
 
 def _joined(stored: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, Tensor]:
@@ -176,80 +231,3 @@ def _joined(stored: list[tuple[Tensor, Tensor, Tensor]]) -> dict[str, Tensor]:
     lengths = torch.tensor([len(parts[0]) for parts in stored], device=row.device)
     step = torch.arange(len(stored), device=row.device).repeat_interleave(lengths)
     return {"step_row": row, "step_logit": logit, "step_probability": probability, "step": step}
-
-
-class Undecided:
-    """Which layer clusters wait, as a table (G, W) of their rows: those of a trackster first in its row, in order.
-
-    Parameters
-    ----------
-    sizes : list of int
-        Layer clusters of the tracksters, largest first, laid out one after the other.
-    """
-
-    def __init__(self, sizes: list[int], device: torch.device) -> None:
-        self.left = [size for size in sizes if size]
-        self.sizes = list(self.left)
-        width = self.left[0] if self.left else 0
-        size = torch.tensor(self.left, dtype=torch.int64, device=device)
-        self.table = (size.cumsum(0) - size)[:, None] + torch.arange(width, device=device)
-        self._set_mask()
-
-    def _set_mask(self) -> None:
-        """Note which places of the table hold a waiting layer cluster; None = all."""
-        self.num_rows = sum(self.left)
-        self.num_live_nodes = sum(self.sizes)
-        left = torch.tensor(self.left, dtype=torch.int64, device=self.table.device)
-        self.first = left.cumsum(0) - left  # where in the list of the waiting a trackster begins
-        self.mask: Tensor | None = None
-        if self.left and self.left[-1] != self.left[0]:
-            self.mask = torch.arange(self.left[0], device=self.table.device) < left[:, None]
-
-    def rows(self) -> Tensor:
-        """Return the waiting layer clusters (U,), trackster by trackster."""
-        return self.table.reshape(-1) if self.mask is None else self.table[self.mask]
-
-    def spread(self, values: Tensor) -> Tensor:
-        """Return values (U,) as a table (G, W), minus infinity in the empty places."""
-        if self.mask is None:
-            return values.reshape(self.table.shape)
-        return values.new_full(self.table.shape, -torch.inf).masked_scatter(self.mask, values)
-
-    def gather(self, table: Tensor) -> Tensor:
-        """Return the filled places (U,) of a table (G, W)."""
-        return table.reshape(-1) if self.mask is None else table[self.mask]
-
-    def pick(self, confidence: Tensor, num: int) -> tuple[Tensor, Tensor]:
-        """Choose the ``num`` most confident of each trackster: places (K,) in the list of the waiting, and rows (K,).
-
-        Of equal ones the first.
-        """
-        self.num = min(num, self.left[0])
-        if self.num == 1:
-            column = confidence.argmax(1, keepdim=True)
-        else:
-            column = confidence.argsort(dim=1, descending=True, stable=True)[:, : self.num]
-        self.column = column
-        place, row = self.first[:, None] + column, self.table.gather(1, column)
-        if self.left[-1] >= self.num:
-            return place.reshape(-1), row.reshape(-1)
-        left = torch.tensor(self.left, device=column.device)
-        real = torch.arange(self.num, device=column.device) < left[:, None]
-        return place[real], row[real]
-
-    def remove(self) -> None:
-        """Take the last choice out; tracksters without a waiting layer cluster leave."""
-        self.left = [left - self.num for left in self.left if left > self.num]
-        self.sizes = self.sizes[: len(self.left)]
-        num_live, width = len(self.left), self.table.shape[1] - self.num
-        table, column = self.table[:num_live], self.column[:num_live]
-        if self.num == 1:
-            place = torch.arange(width, device=table.device)
-            self.table = table.gather(1, place + (place >= column))
-        else:
-            gone = torch.zeros_like(table, dtype=torch.bool).scatter_(1, column, True)
-            rest = gone.to(torch.uint8).argsort(dim=1, stable=True)[:, :width]
-            self.table = table.gather(1, rest)
-        if self.left:
-            self.table = self.table[:, : self.left[0]]
-        self._set_mask()

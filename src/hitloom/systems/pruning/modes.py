@@ -15,7 +15,7 @@ from hitloom.event import Event
 from hitloom.losses.base import Loss
 from hitloom.nn.neighbours import Neighbours
 from hitloom.result import Scores
-from hitloom.systems.pruning.autoregressive import Decided, Feedback, decide_all
+from hitloom.systems.pruning.autoregressive import Decided, Feedback, Rules, decide_all
 from hitloom.systems.pruning.config import PruningConfig
 from hitloom.systems.pruning.inputs import TracksterNodeInputs, TracksterNodes
 from hitloom.systems.pruning.network import PruningNetwork, keep_logit, soft_decisions
@@ -172,14 +172,14 @@ class Autoregressive(NetworkMode):
         """Return the scores with these decisions told; in inference mode nothing is kept for the loss."""
         nodes = TracksterNodes.of(event)
         found = self._run(nodes, sizes_of(event), feedback, keep_steps=not torch.is_inference_mode_enabled())
-        own = found.steps | {"decided_in": found.decided_in, "told": found.decision}
+        own = found.steps | {"decided_in": found.decided_in, "told": found.told}
         return Scores(point_score=found.logit.float(), own=own)
 
     def _run(self, nodes: TracksterNodes, sizes: list[int], feedback: Feedback, *, keep_steps: bool) -> Decided:
         config = self.config.decisions
+        rules = Rules(per_step=config.per_step, detach_every=config.detach_every, keep_steps=keep_steps)
         return decide_all(
-            self.network, self.inputs(nodes), nodes.edge_index, sizes, feedback=feedback, per_step=config.per_step,
-            detach_every=config.detach_every, keep_steps=keep_steps,
+            self.network, self.inputs(nodes), nodes.edge_index, sizes, feedback=feedback, rules=rules
         )  # fmt: skip
 
     def loss(self, scores: Scores, event: Event) -> Loss:
@@ -206,7 +206,7 @@ class Autoregressive(NetworkMode):
                 num = min(at_once, num_samples - first)
                 feedback = Feedback(sample=True, generator=generator)
                 found = self._run(copies(nodes, num), sizes * num, feedback, keep_steps=False)
-                draws.append(found.decision.reshape(num, -1) > 0.5)
+                draws.append(found.told.reshape(num, -1) > 0.5)
         return torch.cat(draws).cpu() if draws else torch.zeros((0, event.num_points), dtype=torch.bool)
 
 

@@ -10,6 +10,7 @@ Shape letters: N layer clusters, U of them, K just decided, F inputs, d width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -97,6 +98,7 @@ class PruningNetwork(nn.Module):
     def __init__(self, config: PruningConfig, *, num_inputs: int) -> None:
         super().__init__()
         width, mode = config.hidden, config.mode
+        self.width = width
         iterates = mode in ("autoregressive", "multistep")
         self.initial = initial_layers(num_inputs=num_inputs, width=width, norm=config.norm)
         self.gate = DecisionGate(kind=config.gate, num_inputs=NUM_DECISIONS, width=width) if iterates else None
@@ -113,6 +115,13 @@ class PruningNetwork(nn.Module):
 
         self.classes = head(NUM_DECISIONS)
         self.confidence = head(1) if iterates else None
+
+    def stored_bytes(self, sizes: Sequence[int]) -> int:
+        """Return about how much the backward pass keeps of deciding one layer cluster of each trackster in a step."""
+        of_layer = 2 + (70 if any(layer.aggregator == "lstm" for layer in self.sage) else 0)  # rows of width d
+        of_heads = 1 + 2 * len(self.classes.hidden)  # of the undecided, half of all
+        rows = 6 + (12 if self.memory is not None else 0) + of_layer * len(self.sage) + of_heads // 2
+        return 4 * rows * self.width * sum(size * size for size in sizes)
 
     def start(self, inputs: Tensor) -> NodeState:
         """Return the first states from the inputs (N, F)."""
