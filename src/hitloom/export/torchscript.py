@@ -21,7 +21,8 @@ def write(signature: ExportSignature, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
-        traced = torch.jit.trace(signature.module, signature.example(*signature.traced_size), check_trace=False)
+        module = signature.module if signature.traced is None else signature.traced()
+        traced = torch.jit.trace(module, signature.example(*signature.traced_size), check_trace=False)
         traced.save(str(path), _extra_files=embedded_text(signature.contract))
 
 

@@ -112,6 +112,8 @@ class ExportSignature:
     contract : dict
         What a program must agree on to use the file, where the system has a contract: written into the file and
         beside it. It has a ``format`` and a ``version``.
+    traced : callable or None
+        Returns what TorchScript traces in place of ``module``, where a loop over its layers must be compiled first.
     """
 
     module: nn.Module
@@ -124,6 +126,7 @@ class ExportSignature:
     min_agreement: float = 1.0
     settings: dict[str, Any] = field(default_factory=dict)
     contract: dict[str, Any] = field(default_factory=dict)
+    traced: Callable[[], nn.Module] | None = None
 
 
 def point_ids(event: Event) -> torch.Tensor:

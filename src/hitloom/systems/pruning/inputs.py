@@ -5,6 +5,8 @@ flight from the collision to the depth of the seed; its offset there has a radia
 about the beam and a change of endcap leave all columns as they are. Mean and spread of every column over the training
 set travel with the weights. ``legacy`` columns are the published ones, in cm and GeV, without any scale.
 
+Sizes are read from shapes, not by ``len``: exporters keep only those free.
+
 Shape letters: N layer clusters, G tracksters, E links, F inputs, D derived columns.
 """
 
@@ -181,7 +183,7 @@ def seed_rows(nodes: TracksterNodes) -> Tensor:
     the first layer cluster.
     """
     graph, num = nodes.graph, nodes.num_graphs
-    row = torch.arange(len(graph), device=graph.device)
+    row = torch.arange(graph.shape[0], device=graph.device)
 
     def flagged(column: int) -> tuple[Tensor, Tensor]:
         value = nodes.x[:, column]
@@ -205,10 +207,10 @@ def context_columns(nodes: TracksterNodes) -> list[Tensor]:
     total = segment_sum(energy, graph, nodes.num_graphs).index_select(0, graph)
     size = segment_count(graph, nodes.num_graphs).index_select(0, graph).to(x.dtype)
     leader_of_link, follower = nodes.edge_index
-    link = torch.arange(len(follower), device=graph.device)
-    last = segment_max(link, follower, len(x), empty=-1)
+    link = torch.arange(follower.shape[0], device=graph.device)
+    last = segment_max(link, follower, x.shape[0], empty=-1)
     led = (last >= 0).to(x.dtype)
-    row = torch.arange(len(x), device=graph.device)
+    row = torch.arange(x.shape[0], device=graph.device)
     leader = torch.where(last >= 0, torch.cat([leader_of_link, leader_of_link.new_zeros(1)])[last], row)
     of_leader = x.index_select(0, leader)
     east, north = _offset(x, of_leader)
@@ -218,7 +220,7 @@ def context_columns(nodes: TracksterNodes) -> list[Tensor]:
         led * (east.square() + north.square() + 1e-12).sqrt(),
         led * (x[:, _Z].abs() - of_leader[:, _Z].abs()),
         led * (energy / of_leader[:, _ENERGY].clamp(min=_LEAST_ENERGY)).log(),
-        torch.log1p(segment_count(leader_of_link, len(x)).to(x.dtype)),
+        torch.log1p(segment_count(leader_of_link, x.shape[0]).to(x.dtype)),
     ]
 
 

@@ -80,5 +80,10 @@ def _describe(event: Event, graph: int) -> str:
 
 def keep_logit(phi: Tensor, psi: Tensor, forest: Forest) -> Tensor:
     """Return the logit (N,) of the marginal probability that a layer cluster belongs to its trackster."""
-    by_decision = log_marginals(phi, psi, forest).unflatten(1, (2, -1)).logsumexp(2)
-    return by_decision[:, 0] - by_decision[:, 1]
+    logits = by_decision(log_marginals(phi, psi, forest))
+    return logits[:, 0] - logits[:, 1]
+
+
+def by_decision(log_p: Tensor) -> Tensor:
+    """Return the logarithm of the probability of keeping and of pruning (N, 2) from those of the states (N, K)."""
+    return log_p.unflatten(1, (2, log_p.shape[1] // 2)).logsumexp(2)
