@@ -99,7 +99,7 @@ def combinations(grid: Mapping[str, Sequence[str]]) -> list[Combination]:
     short = {key: key.rpartition(".")[2] for key in grid}
     if len(set(short.values())) < len(short):
         short = {key: key for key in grid}
-    found = {}
+    found: dict[str, Combination] = {}
     for values in itertools.product(*grid.values()):
         settings = {key: parse_yaml(value, where=f"--grid {key}") for key, value in zip(grid, values, strict=True)}
         name = "_".join(f"{short[key]}={_plain(value)}" for key, value in settings.items())
