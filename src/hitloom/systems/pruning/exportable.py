@@ -25,7 +25,7 @@ from hitloom.nn.neighbours import both_ways
 from hitloom.nn.traceable_tree import traceable_log_marginals
 from hitloom.systems.base import ExportSignature
 from hitloom.systems.pruning.inputs import TracksterNodes
-from hitloom.systems.pruning.modes import Autoregressive, Marginal
+from hitloom.systems.pruning.modes import Autoregressive, Marginal, Mode
 from hitloom.systems.pruning.traceable_steps import Step, Steps, scripted_steps
 from hitloom.systems.pruning.tree import by_decision
 from hitloom.systems.pruning.tree_mode import Tree
@@ -50,7 +50,7 @@ class ExportablePruning(nn.Module):
 
     def __init__(self, system: Pruning) -> None:
         super().__init__()
-        self.mode = system.mode
+        self.mode: Mode = system.mode
         self.reads_layer = "layer" in system.mode.inputs.fields
         self.steps: nn.Module | None = None
         if isinstance(self.mode, Autoregressive):
@@ -77,8 +77,10 @@ class ExportablePruning(nn.Module):
             phi, psi = self.mode.model(inputs, nodes.edge_index)
             logits = by_decision(traceable_log_marginals(phi.float(), psi.float(), nodes.edge_index))
         elif self.steps is not None:
+            assert isinstance(self.mode, Autoregressive)
             edges = both_ways(nodes.edge_index, inputs.shape[0])
-            return self.steps(self.mode.network.start(inputs).h, edges, nodes.graph)
+            logit: Tensor = self.steps(self.mode.network.start(inputs).h, edges, nodes.graph)
+            return logit
         else:
             assert isinstance(self.mode, Marginal)
             logits = self.mode.class_logits(inputs, nodes.edge_index).float()

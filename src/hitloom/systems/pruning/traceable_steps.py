@@ -58,9 +58,9 @@ class Step(nn.Module):
     ) -> tuple[Tensor, ...]:  # fmt: skip
         """Return the fields of :class:`Carry`; edges (2, E), graph (N,)."""
         neighbours = Neighbours.of(edges, h.shape[0])
-        old = NodeState(h, gate_cell, memory, memory_cell)
-        new = self.network.iterate(old, neighbours, decision)
-        kept = [after if after is not None else before for before, after in zip(old, new, strict=True)]
+        new = self.network.iterate(NodeState(h, gate_cell, memory, memory_cell), neighbours, decision)
+        states = (h, gate_cell, memory, memory_cell)
+        kept = [before if after is None else after for before, after in zip(states, new, strict=True)]
         assert self.network.confidence is not None
         confidence = (self.network.confidence(new.h)[:, 0] * GRAIN).round().nan_to_num()  # else no end of steps
         found = keep_logit(self.network.classes(new.h)).float()
@@ -84,7 +84,7 @@ def _first_of_best(confidence: Tensor, waiting: Tensor, graph: Tensor) -> Tensor
 class Steps(nn.Module):
     """All steps. Shapes: h (N, d), edges (2, E), graph (N,) -> keep logits (N,)."""
 
-    def __init__(self, step: nn.Module) -> None:
+    def __init__(self, step: Step) -> None:
         super().__init__()
         self.step = step
 
