@@ -25,6 +25,7 @@ RECIPES = {
 MODES = tuple(RECIPES)
 BASELINES = ("keep_all", "energy_distance", "tight_clue3d")
 EXPORTED = ("multistep", "tree")
+SAMPLED = 100  # tracksters for which configurations are drawn: the autoregressive mode takes its time
 SIZES = DemoSizes(num_test=115, scratch_train=300, scratch_epochs=5)  # collisions, of some 13 tracksters each
 TINY = DemoSizes(num_test=2, scratch_train=3, scratch_epochs=1, overrides=("model.hidden=16",))
 
@@ -44,6 +45,7 @@ def run_pruning_demo(
     from hitloom.cli.inside import inside_of
     from hitloom.errors import ConfigError, nearest
     from hitloom.report.evaluate import evaluate_results
+    from hitloom.report.pruning.config import PruningEvaluationConfig
     from hitloom.report.pruning.text import side_by_side_lines
 
     if main not in MODES:
@@ -72,6 +74,7 @@ def run_pruning_demo(
         results[main],
         events=events,
         split="all",
+        config=PruningEvaluationConfig(num_sample_tracksters=SAMPLED),
         name=main,
         output=folder,
         baselines={mode: path for mode, path in results.items() if mode != main} | baselines,
