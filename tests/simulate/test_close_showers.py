@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -255,6 +256,12 @@ def test_verb_writes_store_and_root_file(tmp_path):
         for name in ("x", "edge_index", "point_y", "point_id"):
             assert torch.equal(event[name], made[name])
             assert torch.equal(event[name], read[name])
+
+
+def test_the_example_of_the_page_runs(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "close_showers.md").read_text(encoding="utf-8")
+    exec(compile(page.split("```python\n")[1].split("```")[0], "docs/close_showers.md", "exec"), {})
+    assert len(capsys.readouterr().out.splitlines()) > 8
 
 
 def test_a_root_file_that_is_there_is_refused_before_anything_is_made(tmp_path):

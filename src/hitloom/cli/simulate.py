@@ -12,6 +12,8 @@ from hitloom.cli.options import Set
 if TYPE_CHECKING:
     from hitloom.data.store import EventStore
 
+_TOY = "The shapes of the showers are toy: see docs/calorimeter.md for what they reproduce."
+
 app = typer.Typer(no_args_is_help=True, help="Simulate events into an event store.")
 
 
@@ -106,7 +108,7 @@ def calorimeter(
         overwrite=overwrite, root=root,
     )  # fmt: skip
     typer.echo(f"{events} events in {output}" + (f", as ROOT file {root}" if root else ""))
-    typer.echo("The shapes of the showers are toy: see docs/calorimeter.md for what they reproduce.")
+    typer.echo(_TOY)
 
 
 @app.command("close-showers")
@@ -141,8 +143,8 @@ def close_showers(
 ) -> None:
     """Close-by showers in the calorimeter's endcaps: one event for each trackster, labelled for pruning.
 
-    ``--overlap`` sets how many layer clusters are to prune, from 1 % at 0 to 20 % at 1. The shapes of the showers are
-    toy. The same seed gives the same events whatever the number of processes.
+    ``--overlap`` sets how many layer clusters are to prune, from below 1 % at 0 to 20 % at 1. The shapes of the showers
+    are toy. The same seed gives the same events whatever the number of processes.
     """
     from hitloom.simulate.close_showers_config import CloseShowersConfig
 
@@ -157,7 +159,7 @@ def close_showers(
     )  # fmt: skip
     as_root = f", as ROOT file {root}" if root else ""
     typer.echo(f"{len(store)} tracksters of {events} collisions in {output}{as_root}")
-    typer.echo("The shapes of the showers are toy: see docs/calorimeter.md for what they reproduce.")
+    typer.echo(_TOY)
 
 
 @app.command()
