@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-RATES = ("f1", "precision", "recall", "energy_retained", "energy_pruned", "energy_sum", "exact_match")
+RATES = ("f1", "energy_sum", "exact_match", "energy_retained", "energy_pruned")
+SIDES_OF_F1 = ("precision", "recall")
 PURITIES = ("purity_before", "purity_after", "completeness_before", "completeness_after")
 LABEL_PURITIES = ("label_purity_before", "label_purity_after")
 SHORT = {
@@ -34,7 +35,7 @@ SHORT = {
 def headline_rates(metrics: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the rates of the headline that these events allow: purity by particles, else by labels."""
     purities = PURITIES if PURITIES[0] in metrics["rates"]["all"] else LABEL_PURITIES
-    return (*RATES, *purities)
+    return (*RATES, *purities, *SIDES_OF_F1)
 
 
 def headline_of(metrics: Mapping[str, Any]) -> dict[str, Any]:

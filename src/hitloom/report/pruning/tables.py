@@ -72,20 +72,18 @@ def side_by_side(metrics: Mapping[str, Any]) -> dict[str, Any]:
                     cell_of(rate, entries.get(rate), trials_of(item, rate)) | {"counts": ""} for rate in definitions
                 ],
                 "time": UNDEFINED if not timing else seconds(timing["stages"]["total"]["median"]),
-                "differences": [_difference(compared, "all", rate) for rate in definitions] if compared else [],
+                "differences": [points(compared["rates"]["all"].get(rate)) for rate in definitions] if compared else [],
             }
         )
     return {"columns": [(SHORT[name], text) for name, text in definitions.items()], "rows": rows}
 
 
-def _difference(compared: Mapping[str, Any], group: str, rate: str) -> str:
-    return points(compared["rates"][group].get(rate))
-
-
 def rate_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return one table a group of tracksters: every rate of every method; all but the first are folded."""
+    """Return one table a group of tracksters: every rate of every method; all but the first are folded.
+
+    Differences stand in the table of the methods side by side, and all of them in ``metrics.json``.
+    """
     methods = members(metrics)
-    compared = [name for name in methods if name in metrics["comparisons"]]
     tables = []
     for group, meaning in metrics["choices"]["groups"].items():
         rows = []
@@ -96,23 +94,23 @@ def rate_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
                 cells.append(cell_of(rate, found, trials_of(item, rate)))
                 mean = (found or {}).get("trackster_mean")
                 if mean is not None:
-                    cells[-1]["counts"] += f"; mean of tracksters {percent(mean, 1000)}"
+                    cells[-1]["counts"] += f"; mean {percent(mean, 1000)}"
             rows.append(
                 {
                     "key": rate,
                     "definition": entry["definition"],
                     "cells": cells,
-                    "differences": [_difference(metrics["comparisons"][name], group, rate) for name in compared],
+                    "differences": [],
                 }
             )
         if group == "all":
-            rows += _probability_rows(metrics, methods, len(compared))
+            rows += _probability_rows(metrics, methods)
         tables.append(
             {
                 "title": "Rates over all tracksters" if group == "all" else f"The same: {meaning}",
                 "text": f"{meaning[:1].upper()}{meaning[1:]}, as one sample: sums over all of them are divided.",
                 "names": list(methods),
-                "compared": compared,
+                "compared": [],
                 "rows": rows,
                 "folded": group != "all",
             }
@@ -120,13 +118,13 @@ def rate_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     return tables
 
 
-def _probability_rows(metrics: Mapping[str, Any], methods: Mapping[str, Any], num_compared: int) -> list[Row]:
+def _probability_rows(metrics: Mapping[str, Any], methods: Mapping[str, Any]) -> list[Row]:
     return [
         {
             "key": name,
             "definition": metrics["choices"]["probability"][name],
             "cells": [cell_of(name, (item["probability"] or {}).get(name)) for item in methods.values()],
-            "differences": [""] * num_compared,
+            "differences": [],
         }
         for name in PROBABILITY
     ]
