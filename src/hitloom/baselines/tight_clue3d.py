@@ -56,11 +56,11 @@ class TightClue3dConfig(Config):
     """
 
     critical_distance: float = Field(default=3.5, gt=0)
-    critical_density: float = Field(default=0.9, ge=0)
+    critical_density: float = Field(default=0.6, ge=0)
     outlier_multiplier: float = Field(default=2.0, gt=0)
-    density_distance: float = Field(default=1.8, gt=0)
+    density_distance: float = Field(default=0.9, gt=0)
     sibling_layers: int = Field(default=5, ge=1, lt=_FAR // 2)
-    same_layer: bool = False
+    same_layer: bool = True
 
     def settings(self) -> Clue3dSettings:
         """Return all parameters of CLUE3D."""

@@ -63,10 +63,10 @@ class EnergyDistanceConfig(Config):
     """
 
     axis: Axis = "seed"
-    max_distance: float = -2.2
-    energy_slope: float = -0.875
-    layer_slope: float = 0.45
-    total_slope: float = 0.5
+    max_distance: float = -2.3
+    energy_slope: float = -1.0
+    layer_slope: float = 0.4
+    total_slope: float = 0.625
     min_energy: float = Field(default=0.0, ge=0)
 
 
