@@ -173,7 +173,7 @@ class _Known:
             share_object=thing[order],
             share_fraction=truth.share_fraction[order],
             start=np.searchsorted(row[order], np.arange(num + 1)),
-            raw_energy=np.bincount(thing, weights=energy, minlength=truth.num_objects),
+            raw_energy=np.bincount(thing, weights=energy, minlength=truth.num_objects).astype(np.float64),
         )
 
     def labels(
