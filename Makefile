@@ -34,6 +34,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/linking.py
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python benchmarks/pruning.py
 	$(BIN)/python benchmarks/pruning_files.py
 	$(BIN)/python benchmarks/segmentation.py
 

@@ -46,7 +46,8 @@ WIDTH = 128
 def make(mode: str, aggregator: str, device: str, *, dropout: float = 0.2) -> Pruning:
     """Return a system of published width and heads."""
     torch.manual_seed(0)
-    model = {"mode": mode, "hidden": WIDTH, "sage_aggregator": aggregator, "head_dropout": dropout}
+    model: dict[str, Any] = {"mode": mode, "hidden": WIDTH, "sage_aggregator": aggregator, "head_dropout": dropout}
+    model["tree"] = {"dropout": dropout / 2}
     system = Pruning(build(PruningConfig, model))
     system.fit_inputs(toy_trackster(30, seed) for seed in range(4))
     return system.to(device)
