@@ -22,6 +22,7 @@ _FINITE = (
     "edge_y",
     "edge_weight",
     "edge_score",
+    "point_y",
 )
 
 

@@ -32,7 +32,7 @@ SMALL = {"hidden": 8, "num_gnn_layers": 1, "num_iterations": 2, "heads": "shallo
 FORMS: dict[str, dict[str, object]] = {
     "nodes": {"mode": "nodes"},
     "one_pass": {"mode": "one_pass"},
-    "multistep": {"mode": "multistep"},
+    "multistep": {"mode": "multistep", "recall": True},
     "published inputs": {
         "mode": "multistep", "gate": "gru", "memory": "lstm", "sage_aggregator": "max", "norm": "batch",
         "features": {"kind": "legacy", "context": True},
@@ -42,6 +42,7 @@ FORMS: dict[str, dict[str, object]] = {
     "tree, tag": {"mode": "tree", "tree": {"backbone": "tag", "num_steps": 1}},
     "tree, sage": {"mode": "tree", "tree": {"backbone": "sage", "num_steps": 1, "num_states": 1}},
     "autoregressive": {"mode": "autoregressive"},
+    "autoregressive, recall": {"mode": "autoregressive", "recall": True},
     "three a step": {"mode": "autoregressive", "gate": "gru", "memory": "gru", "decisions": {"per_step": 3}},
 }  # fmt: skip
 WRITTEN = [(form, "torchscript") for form in FORMS]

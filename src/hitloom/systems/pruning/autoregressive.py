@@ -137,7 +137,7 @@ def decide_all(
         truth = None if feedback.truth is None else feedback.truth[first:last]
         parts.append(
             _decide(
-                network, NodeState(state.h[first:last]), neighbours.part(first, last), group,
+                network, state.part(first, last), neighbours.part(first, last), group,
                 replace(feedback, truth=truth), rules, again=again,
             )
         )  # fmt: skip
@@ -181,7 +181,7 @@ def _decide(
     while undecided.num_rows:
         if undecided.num_live_nodes < KEEP_SHARE * len(state.h):
             live = undecided.num_live_nodes
-            state, neighbours = state.first(live), neighbours.part(0, live)
+            state, neighbours = state.part(0, live), neighbours.part(0, live)
             if rows is not None and decision is not None:
                 decision, rows = decision[rows < live], rows[rows < live]
         if rules.detach_every is not None and step and step % rules.detach_every == 0:

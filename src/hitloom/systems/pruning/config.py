@@ -97,6 +97,7 @@ class PruningConfig(Config):
 
     ``gate``: cell that takes decisions in; ``memory``: a second cell for each node. ``sage_aggregator``: how a node
     sums its neighbours up (``lstm`` depends on their order). ``heads``: five hidden layers, as published, or none.
+    ``recall``: the first state is added to that of every iteration (not published; learns faster).
     ``threshold``: a layer cluster is pruned above this probability.
     """
 
@@ -109,6 +110,7 @@ class PruningConfig(Config):
     sage_aggregator: Literal["mean", "lstm", "max", "sum"] = "mean"
     norm: Literal["layer", "batch", "none"] = "layer"
     heads: Literal["deep", "shallow"] = "deep"
+    recall: bool = False
     head_dropout: float = Field(default=0.2, ge=0, lt=1)
     feature_dropout: float = Field(default=0.0, ge=0, lt=1)
     features: FeatureConfig = FeatureConfig()

@@ -3,7 +3,8 @@
 One iteration with decision input s, state h, gate cell c_a, memory m and its cell c_m:
 (h, c_a) = gate(s, (h, c_a)); if there is a memory, (h, c_m) = memory(h, (m, c_m)) and then m = h; h = SAGE_1..L(h). The
 state after the messages is the hidden state that the gate reads in the next iteration, while the cell of an LSTM gate
-is its own and goes on.
+is its own and goes on. With ``recall`` the first state of a layer cluster is added to what the messages give: after many
+iterations it is still known what was measured.
 
 Shape letters: N layer clusters, U of them, K just decided, F inputs, d width.
 """
@@ -29,20 +30,25 @@ NUM_HEAD_LAYERS = 5
 
 
 class NodeState(NamedTuple):
-    """What every layer cluster carries from one iteration to the next: (N, d) each; None = not there, or zeros."""
+    """What every layer cluster carries from one iteration to the next: (N, d) each; None = not there, or zeros.
+
+    ``origin`` is the first state where the network recalls it.
+    """
 
     h: Tensor
     gate_cell: Tensor | None = None
     memory: Tensor | None = None
     memory_cell: Tensor | None = None
+    origin: Tensor | None = None
 
-    def first(self, num_nodes: int) -> NodeState:
-        """Return the states of the first layer clusters."""
-        return NodeState(*(None if value is None else value[:num_nodes] for value in self))
+    def part(self, first: int, last: int) -> NodeState:
+        """Return the states of the layer clusters from ``first`` up to ``last``."""
+        return NodeState._make(None if value is None else value[first:last] for value in self)
 
     def detach(self) -> NodeState:
-        """Return the states without their history."""
-        return NodeState(*(None if value is None else value.detach() for value in self))
+        """Return the states without their history; the first states keep theirs."""
+        kept = (None if value is None else value.detach() for value in self[:-1])
+        return NodeState._make([*kept, self.origin])
 
 
 class RunningNorm(nn.BatchNorm1d):
@@ -98,7 +104,7 @@ class PruningNetwork(nn.Module):
     def __init__(self, config: PruningConfig, *, num_inputs: int) -> None:
         super().__init__()
         width, mode = config.hidden, config.mode
-        self.width = width
+        self.width, self.recall = width, config.recall
         iterates = mode in ("autoregressive", "multistep")
         self.initial = initial_layers(num_inputs=num_inputs, width=width, norm=config.norm)
         self.gate = DecisionGate(kind=config.gate, num_inputs=NUM_DECISIONS, width=width) if iterates else None
@@ -125,7 +131,8 @@ class PruningNetwork(nn.Module):
 
     def start(self, inputs: Tensor) -> NodeState:
         """Return the first states from the inputs (N, F)."""
-        return NodeState(self.initial(inputs))
+        h = self.initial(inputs)
+        return NodeState(h, origin=h if self.recall else None)
 
     def iterate(
         self, state: NodeState, neighbours: Neighbours, decision: Tensor | None, rows: Tensor | None = None
@@ -142,7 +149,10 @@ class PruningNetwork(nn.Module):
         if self.memory is not None:
             h, memory_cell = self.memory(h, memory, memory_cell)
             memory = h
-        return NodeState(self.messages(h, neighbours), gate_cell, memory, memory_cell)
+        h = self.messages(h, neighbours)
+        if state.origin is not None:
+            h = h + state.origin
+        return NodeState(h, gate_cell, memory, memory_cell, state.origin)
 
     def messages(self, h: Tensor, neighbours: Neighbours) -> Tensor:
         """Return the states after all layers of messages."""

@@ -54,13 +54,14 @@ class Step(nn.Module):
 
     def forward(
         self, h: Tensor, gate_cell: Tensor, memory: Tensor, memory_cell: Tensor, decision: Tensor, undecided: Tensor,
-        logit: Tensor, edges: Tensor, graph: Tensor,
+        logit: Tensor, edges: Tensor, graph: Tensor, origin: Tensor,
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        """Return the fields of :class:`Carry`; edges (2, E), graph (N,)."""
+        """Return the fields of :class:`Carry`; edges (2, E), graph (N,), first states (N, d)."""
         neighbours = Neighbours.of(edges, h.shape[0])
-        new = self.network.iterate(NodeState(h, gate_cell, memory, memory_cell), neighbours, decision)
         states = (h, gate_cell, memory, memory_cell)
-        kept = [before if after is None else after for before, after in zip(states, new, strict=True)]
+        state = NodeState(*states, origin if self.network.recall else None)
+        new = self.network.iterate(state, neighbours, decision)
+        kept = [before if after is None else after for before, after in zip(states, new[:-1], strict=True)]
         assert self.network.confidence is not None
         confidence = (self.network.confidence(new.h)[:, 0] * GRAIN).round().nan_to_num()  # else no end of steps
         found = keep_logit(self.network.classes(new.h)).float()
@@ -93,7 +94,7 @@ class Steps(nn.Module):
             return self._exported(h, edges, graph)
         carry = Carry.start(h)
         while bool(carry.undecided.any()):
-            carry = Carry(*self.step(*carry, edges, graph))
+            carry = Carry(*self.step(*carry, edges, graph, h))
         return carry.logit
 
     def _exported(self, h: Tensor, edges: Tensor, graph: Tensor) -> Tensor:
@@ -104,7 +105,7 @@ class Steps(nn.Module):
             return carry[5].long().sum() > 0  # onnxruntime takes any() of nothing for true
 
         def step(*carry: Tensor) -> tuple[Tensor, ...]:
-            return self.step(*carry, edges, graph)  # type: ignore[no-any-return]
+            return self.step(*carry, edges, graph, h)  # type: ignore[no-any-return]
 
         return while_loop(waits, step, tuple(Carry.start(h)))[6]  # type: ignore[no-any-return]
 
@@ -117,7 +118,7 @@ class ScriptedSteps(nn.Module):
         self.step = step
 
     def forward(self, h: Tensor, edges: Tensor, graph: Tensor) -> Tensor:
-        gate_cell = torch.zeros_like(h)
+        origin, gate_cell = h, torch.zeros_like(h)
         memory = torch.zeros_like(h)
         memory_cell = torch.zeros_like(h)
         logit = torch.zeros_like(h[:, 0])
@@ -125,7 +126,7 @@ class ScriptedSteps(nn.Module):
         undecided = logit == 0
         while bool(undecided.any()):
             h, gate_cell, memory, memory_cell, decision, undecided, logit = self.step(
-                h, gate_cell, memory, memory_cell, decision, undecided, logit, edges, graph
+                h, gate_cell, memory, memory_cell, decision, undecided, logit, edges, graph, origin
             )
         return logit
 
@@ -136,5 +137,5 @@ def scripted_steps(step: Step, width: int) -> nn.Module:
     h = torch.rand(num, width)
     node = torch.arange(num)
     edges = torch.stack([node, node.roll(1)])
-    traced = torch.jit.trace(step, (*Carry.start(h), edges, torch.zeros_like(node)), check_trace=False)
+    traced = torch.jit.trace(step, (*Carry.start(h), edges, torch.zeros_like(node), h), check_trace=False)
     return torch.jit.script(ScriptedSteps(traced))  # type: ignore[no-any-return]
