@@ -3,8 +3,8 @@
 One iteration with decision input s, state h, gate cell c_a, memory m and its cell c_m:
 (h, c_a) = gate(s, (h, c_a)); if there is a memory, (h, c_m) = memory(h, (m, c_m)) and then m = h; h = SAGE_1..L(h). The
 state after the messages is the hidden state that the gate reads in the next iteration, while the cell of an LSTM gate
-is its own and goes on. With ``recall`` the first state of a layer cluster is added to what the messages give: after many
-iterations it is still known what was measured.
+is its own and goes on. With ``recall`` the first state of a layer cluster is added to what the messages give: after
+many iterations it is still known what was measured.
 
 Shape letters: N layer clusters, U of them, K just decided, F inputs, d width.
 """
