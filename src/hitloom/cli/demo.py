@@ -87,7 +87,7 @@ def pruning(
     output: Output = Path("runs/demo/pruning"),
     seed: Seed = 2026,
     collisions: Annotated[int, typer.Option("--events", min=1, help="Held-out collisions, of many tracksters.")] = 115,
-    mode: Annotated[str, typer.Option("--mode", help="The mode that the report is about.")] = "autoregressive",
+    mode: Annotated[str, typer.Option("--mode", help="The mode that the report is about.")] = "tree",
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Train new weights instead of taking the shipped ones.")
     ] = False,
