@@ -129,3 +129,18 @@ def test_without_anything_to_prune_the_threshold_stays():
 def test_scores_of_equal_value_choose_the_threshold_next_to_one_half():
     pairs = [(event, Scores(point_score=10 - 20 * event.point_y)) for event, _ in itertools.islice(scored(), 4)]
     assert choose_threshold(CONFIG, pairs) == 0.5
+
+
+def test_a_little_f1_may_be_given_for_energy():
+    pairs = scored(number=30)
+
+    def rates_at(scan: ScanConfig) -> dict[str, float]:
+        chosen = choose_threshold(CONFIG.model_copy(update={"scan": scan}), pairs)
+        at = CONFIG.model_copy(update={"threshold": chosen})
+        return validation_rates(added(validation_sums(at, scores, event) for event, scores in pairs))
+
+    strict, loose, free = (rates_at(ScanConfig(step=0.05, max_f1_loss=loss)) for loss in (0.0, 0.05, 1.0))
+    energy = rates_at(ScanConfig(step=0.05, objective="energy"))
+    assert strict["val_f1"] - 0.05 <= loose["val_f1"] <= strict["val_f1"]
+    assert strict["val_energy_sum"] <= loose["val_energy_sum"] <= free["val_energy_sum"]
+    assert free["val_energy_sum"] == pytest.approx(energy["val_energy_sum"], abs=1e-12)

@@ -81,10 +81,12 @@ class ScanConfig(Config):
     """How the threshold is chosen on validation tracksters after a training.
 
     ``objective``: micro F1 of pruning, or the sum of the shares of energy correctly retained and correctly pruned.
+    ``max_f1_loss``: of the thresholds whose F1 is at most this below the best, the one with the best energy (for f1).
     """
 
     enabled: bool = True
     objective: Literal["f1", "energy"] = "f1"
+    max_f1_loss: float = Field(default=0.0, ge=0, le=1)
     step: float = Field(default=0.02, gt=0, le=0.5)
 
 

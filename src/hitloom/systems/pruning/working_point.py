@@ -97,7 +97,8 @@ def decisions(config: PruningConfig, scores: Scores) -> Tensor:
 def choose_threshold(config: PruningConfig, scored: Sequence[tuple[Event, Scores]]) -> float:
     """Return the threshold that serves best over events (or batches) with their scores, by ``config.scan``.
 
-    Of equals it is the one nearest to 0.5. Without any layer cluster to prune there is nothing to choose by, and the
+    With ``scan.max_f1_loss`` the F1 may be that much below the best, and among those thresholds the energy decides. Of
+    equals it is the one nearest to 0.5. Without any layer cluster to prune there is nothing to choose by, and the
     configured one stays.
     """
     columns = [_columns(scores, event) for event, scores in scored]
@@ -112,11 +113,15 @@ def choose_threshold(config: PruningConfig, scored: Sequence[tuple[Event, Scores
         to_prune=np.concatenate([item["to_prune"] for item in columns]),
         energy=np.concatenate([item["energy"] for item in columns]),
     )  # fmt: skip
-    wanted = ("f1",) if config.scan.objective == "f1" else ("energy_retained", "energy_pruned")
-    value = np.zeros(len(cuts))
-    for name in wanted:
+
+    def rate(name: str) -> np.ndarray:
         top, bottom = rate_parts(PRUNING_RATES[name], counts)
-        value += np.divide(top, bottom, out=np.zeros(len(cuts)), where=bottom > 0)
+        return np.divide(top, bottom, out=np.zeros(len(cuts)), where=bottom > 0)
+
+    f1, energy = rate("f1"), rate("energy_retained") + rate("energy_pruned")
+    value = f1 if config.scan.objective == "f1" else energy
+    if config.scan.objective == "f1" and config.scan.max_f1_loss:
+        value = np.where(f1 >= f1.max() - config.scan.max_f1_loss, energy, -1.0)
     best = cuts[value >= value.max() - 1e-12]
     return float(best[np.argmin(np.abs(best - 0.5))])
 
