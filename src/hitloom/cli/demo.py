@@ -19,6 +19,13 @@ FromScratch = Annotated[
 ]
 Tiny = Annotated[bool, typer.Option("--tiny", help="Smallest sizes: shows that all runs, not that it is good.")]
 
+NewWeights = Annotated[
+    bool, typer.Option("--from-scratch", help="Train new weights instead of taking the shipped ones.")
+]
+TinyAndNew = Annotated[
+    bool, typer.Option("--tiny", help="Smallest sizes, new weights: shows that all runs, not that it is good.")
+]
+
 
 @app.callback()
 def _group() -> None:
@@ -65,12 +72,8 @@ def linking(
     seed: Seed = 2026,
     pileup: Pileup = 0.0,
     num_test: NumTest = 40,
-    from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Train new weights instead of taking the shipped ones.")
-    ] = False,
-    tiny: Annotated[
-        bool, typer.Option("--tiny", help="Smallest sizes, new weights: shows that all runs, not that it is good.")
-    ] = False,
+    from_scratch: NewWeights = False,
+    tiny: TinyAndNew = False,
 ) -> None:
     """Link the pieces of showers in a calorimeter endcap with a graph network: beside rules, on the same events."""
     from dataclasses import replace
@@ -88,12 +91,8 @@ def pruning(
     seed: Seed = 2026,
     collisions: Annotated[int, typer.Option("--events", min=1, help="Held-out collisions, of many tracksters.")] = 115,
     mode: Annotated[str, typer.Option("--mode", help="The mode that the report is about.")] = "tree",
-    from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Train new weights instead of taking the shipped ones.")
-    ] = False,
-    tiny: Annotated[
-        bool, typer.Option("--tiny", help="Smallest sizes, new weights: shows that all runs, not that it is good.")
-    ] = False,
+    from_scratch: NewWeights = False,
+    tiny: TinyAndNew = False,
 ) -> None:
     """Prune tracksters of close-by showers: every mode of the network beside rules, on the same tracksters."""
     from dataclasses import replace

@@ -8,14 +8,13 @@ stays in the event store alone. The file appears under its name when all is writ
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hitloom.data.file_writer import FileWriter
 from hitloom.data.files import atomic_file
 from hitloom.data.jagged import Jagged
 from hitloom.data.pruning_json import json_text
@@ -32,7 +31,7 @@ WRITTEN = ("root", "json")
 Columns = dict[str, NDArray[Any]]
 
 
-class PruningWriter:
+class PruningWriter(FileWriter):
     """Write tracksters into one file, one by one.
 
     Parameters
@@ -69,31 +68,14 @@ class PruningWriter:
         overwrite: bool = False,
         chunk_size: int = 1000,
     ) -> None:
-        self.path = Path(path)
-        if self.path.is_dir() or (self.path.exists() and not overwrite):
-            raise DataError(f"{path}: already exists; mend: another path, or ask to overwrite")
+        super().__init__(path, overwrite=overwrite, chunk_size=chunk_size)
         self.layout = layout or ("json" if self.path.suffix == ".json" else "root")
         if self.layout not in WRITTEN:
             raise DataError(f"layout '{self.layout}' cannot be written.{nearest(self.layout, WRITTEN)}")
         self.trees = (_without_cycle(tracksters), _without_cycle(edges))
-        self.extras, self.chunk_size = extras, chunk_size
-        self.num_events = 0
-        self._waiting: list[Event] = []
+        self.extras = extras
         self._columns: dict[str, Column] = {}
-        self._stack = ExitStack()
         self._file: RootTreeWriter | IO[str] | None = None
-
-    def __enter__(self) -> PruningWriter:
-        return self
-
-    def write(self, event: Event) -> None:
-        """Append one trackster."""
-        if self._file is None:
-            self._begin(event)
-        self._waiting.append(event)
-        self.num_events += 1
-        if len(self._waiting) >= self.chunk_size:
-            self._flush()
 
     def _begin(self, first: Event) -> None:
         there = point_columns(first, extras=self.extras)
@@ -108,8 +90,7 @@ class PruningWriter:
         trees = {self.trees[0]: number | self._columns, self.trees[1]: LINKS}
         self._file = self._stack.enter_context(RootTreeWriter(self.path, trees))
 
-    def _flush(self) -> None:
-        chunk, self._waiting = self._waiting, []
+    def _write_chunk(self, chunk: list[Event]) -> None:
         rows = [self._row(event) for event in chunk]
         if isinstance(self._file, RootTreeWriter):
             table = {name: Jagged.of_lists([row[name] for row in rows]) for name in self._columns}
@@ -137,21 +118,9 @@ class PruningWriter:
             )
         return found
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is None:
-            if kind is None:
-                raise DataError(f"{self.path}: no event to write")
-            return
-        with ExitStack() as stack:
-            stack.push(self._stack)
-            if error is not None:
-                raise error
-            if self._waiting:
-                self._flush()
-            if not isinstance(self._file, RootTreeWriter):
-                self._file.write("\n]\n")
+    def _finish(self) -> None:
+        if self._file is not None and not isinstance(self._file, RootTreeWriter):
+            self._file.write("\n]\n")
 
 
 def write_pruning(

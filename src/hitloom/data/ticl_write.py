@@ -6,15 +6,14 @@ The trees hold real ``std::vector`` branches. The file appears under its name wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from hitloom.data import ticl_columns as columns_of
 from hitloom.data import ticl_layout as layout
+from hitloom.data.file_writer import FileWriter
 from hitloom.data.jagged import Jagged
 from hitloom.data.root_records import Column
 from hitloom.data.root_trees import RootTreeWriter
@@ -30,7 +29,7 @@ _NEEDED = {
 }
 
 
-class TiclWriter:
+class TiclWriter(FileWriter):
     """Write events of tracksters into one ROOT file, one by one.
 
     Parameters
@@ -69,30 +68,14 @@ class TiclWriter:
         overwrite: bool = False,
         chunk_size: int = 50,
     ) -> None:
-        self.path = Path(path)
-        if self.path.is_dir() or (self.path.exists() and not overwrite):
-            raise DataError(f"{path}: already exists; mend: another path, or ask to overwrite")
+        super().__init__(path, overwrite=overwrite, chunk_size=chunk_size)
         for name in layouts:
             if name not in layout.LAYOUTS:
                 raise DataError(f"unknown layout '{name}'.{nearest(name, layout.LAYOUTS)}")
         self.layouts, self.folder, self.collection = tuple(layouts), folder, collection
-        self.extra, self.chunk_size = extra, chunk_size
-        self.num_events = 0
+        self.extra = extra
         self._trees: Trees = {}
-        self._waiting: list[Event] = []
         self._file: RootTreeWriter | None = None
-
-    def __enter__(self) -> TiclWriter:
-        return self
-
-    def write(self, event: Event) -> None:
-        """Append one event."""
-        if self._file is None:
-            self._begin(event)
-        self._waiting.append(event)
-        self.num_events += 1
-        if len(self._waiting) >= self.chunk_size:
-            self._flush()
 
     def _begin(self, first: Event) -> None:
         self._trees = _trees(first, self.layouts, self.collection)
@@ -102,30 +85,15 @@ class TiclWriter:
         texts = {}
         if self.extra and "provenance" in first:
             texts[f"{self.folder}/{layout.PROVENANCE_KEY}"] = first.provenance
-        self._file = RootTreeWriter(self.path, placed, texts=texts).__enter__()
+        self._file = self._stack.enter_context(RootTreeWriter(self.path, placed, texts=texts))
 
-    def _flush(self) -> None:
+    def _write_chunk(self, chunk: list[Event]) -> None:
         assert self._file is not None
-        chunk, self._waiting = self._waiting, []
         entries = [_entries(event, self.layouts, self.collection, self._trees) for event in chunk]
         for name, columns in self._trees.items():
             self._file.extend(
                 f"{self.folder}/{name}", _stacked([entry[name] for entry in entries], columns, name, chunk)
             )
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is None:
-            if kind is None:
-                raise DataError(f"{self.path}: no event to write")
-            return
-        with ExitStack() as stack:
-            stack.push(self._file)
-            if error is not None:
-                raise error
-            if self._waiting:
-                self._flush()
 
 
 def write_ticl(

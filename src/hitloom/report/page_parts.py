@@ -10,6 +10,7 @@ from typing import Any
 
 from hitloom.config import dump_yaml
 from hitloom.report.canvas import for_dark
+from hitloom.report.numbers import seconds
 from hitloom.report.page import raw
 from hitloom.report.plot import Plot
 from hitloom.report.summary_plots import timing_figure
@@ -77,6 +78,25 @@ def timing_plot(metrics: Mapping[str, Any], *, lead: str) -> list[Plot]:
             ),
             draw=lambda: timing_figure(timing["num_points"], stages),
         )
+    ]
+
+
+def time_tile(
+    metrics: Mapping[str, Any], *, of: str, sample: str = "", versus: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Return the tile of the time of one ``of``, in a list; empty where the results hold no times."""
+    timing = metrics["timing"]
+    if timing is None:
+        return []
+    total = timing["stages"]["total"]
+    return [
+        {
+            "label": f"Time per {of}",
+            "value": seconds(total["median"]),
+            "interval": f"median; mean {seconds(total['mean'])}, longest {seconds(total['max'])}",
+            "what": f"{sample}hardware: {timing['hardware'] or 'not recorded'}",
+            "versus": list(versus),
+        }
     ]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hitloom.report.headline import MATCH
 from hitloom.report.numbers import UNDEFINED, count, of, percent, percent_range, points, seconds
+from hitloom.report.page_parts import time_tile
 
 Row = dict[str, Any]
 
@@ -185,26 +186,15 @@ def _more_tiles(metrics: Mapping[str, Any]) -> Sequence[Row]:
             }
         )
     timing = metrics["timing"]
+    sample = ""
     if timing is not None:
-        total = timing["stages"]["total"]
-        result.append(
-            {
-                "label": "Time per event",
-                "value": seconds(total["median"]),
-                "interval": f"median; mean {seconds(total['mean'])}, longest {seconds(total['max'])}",
-                "by_event": "",
-                "what": (
-                    f"{timing['num_events']} events of {count(_mean(timing['num_points']))} hits on average; "
-                    f"hardware: {timing['hardware'] or 'not recorded'}"
-                ),
-                "versus": [
-                    f"{name}: {seconds(item['timing']['stages']['total']['median'])}"
-                    for name, item in metrics["baselines"].items()
-                    if item["timing"]
-                ],
-            }
-        )
-    return result
+        sample = f"{timing['num_events']} events of {count(_mean(timing['num_points']))} hits on average; "
+    versus = [
+        f"{name}: {seconds(item['timing']['stages']['total']['median'])}"
+        for name, item in metrics["baselines"].items()
+        if item["timing"]
+    ]
+    return [*result, *time_tile(metrics, of="event", sample=sample, versus=versus)]
 
 
 def _mean(values: Sequence[int]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hitloom._version import __version__
-from hitloom.report.numbers import percent, seconds
+from hitloom.report.numbers import percent
 from hitloom.report.page import POLICY, plotly_script, raw, render, template_text
 from hitloom.report.page_parts import (
     Drawn,
@@ -16,6 +16,7 @@ from hitloom.report.page_parts import (
     listings,
     plot_groups,
     provenance_rows,
+    time_tile,
 )
 from hitloom.report.pruning.collect import Shown
 from hitloom.report.pruning.config import PruningEvaluationConfig
@@ -153,16 +154,4 @@ def _tiles(metrics: Mapping[str, Any]) -> list[Row]:
                 ],
             }
         )
-    timing = metrics["timing"]
-    if timing is not None:
-        total = timing["stages"]["total"]
-        tiles.append(
-            {
-                "label": "Time per trackster",
-                "value": seconds(total["median"]),
-                "interval": f"median; mean {seconds(total['mean'])}, longest {seconds(total['max'])}",
-                "what": f"hardware: {timing['hardware'] or 'not recorded'}",
-                "versus": [],
-            }
-        )
-    return tiles
+    return [*tiles, *time_tile(metrics, of="trackster")]

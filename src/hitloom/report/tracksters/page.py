@@ -7,7 +7,7 @@ from typing import Any
 
 from hitloom._version import __version__
 from hitloom.metrics.edge_energy import CONFUSION_NAMES
-from hitloom.report.numbers import UNDEFINED, percent, seconds
+from hitloom.report.numbers import UNDEFINED, percent
 from hitloom.report.page import POLICY, plotly_script, raw, render, template_text
 from hitloom.report.page_parts import (
     Drawn,
@@ -17,6 +17,7 @@ from hitloom.report.page_parts import (
     listings,
     plot_groups,
     provenance_rows,
+    time_tile,
 )
 from hitloom.report.report_tables import Row, cell, timing_rows
 from hitloom.report.tracksters.compare import EDGE_F1
@@ -186,19 +187,7 @@ def _tiles(metrics: Mapping[str, Any]) -> list[Row]:
             "versus": [f"{name}: {f1_cell(item)['value']}" for name, item in list(methods.items())[1:]],
         }
     )
-    timing = metrics["timing"]
-    if timing is not None:
-        total = timing["stages"]["total"]
-        tiles.append(
-            {
-                "label": "Time per event",
-                "value": seconds(total["median"]),
-                "interval": f"median; mean {seconds(total['mean'])}, longest {seconds(total['max'])}",
-                "what": f"hardware: {timing['hardware'] or 'not recorded'}",
-                "versus": [],
-            }
-        )
-    return tiles
+    return [*tiles, *time_tile(metrics, of="event")]
 
 
 def _edge_tables(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
