@@ -60,8 +60,8 @@ def test_a_yaml_file_adds_a_detector(tmp_path: Path):
 
 
 def test_an_unknown_name_answers_with_the_nearest():
-    with pytest.raises(ConfigError, match="Did you mean 'dune-fd-hd'"):
-        get_detector("dune-fd-dh")
+    with pytest.raises(ConfigError, match="Did you mean 'microboone'"):
+        get_detector("microbone")
 
 
 @pytest.mark.parametrize(
