@@ -23,13 +23,13 @@ import torch
 from torch import Tensor
 
 from hitloom.data.shower_layout import CLUSTER_FEATURES, VIEWS
+from hitloom.data.shower_truth import hit_owners, named
 from hitloom.errors import DataError, nearest
 from hitloom.event import Event
 
 LOG_FLOOR = 1e-3
 """Logarithms are taken of at least this."""
 
-LENGTH_SCALES: tuple[str, ...] = ("polar_r", "cartesian_x", "cartesian_z")
 SUMMARY, ZERO = "summary", "zero"
 CARDINALITY: tuple[str, ...] = ("num_hits", "num_clusters")
 TIER = "tier"
@@ -254,10 +254,15 @@ class _HitSource:
             pair = self._stored("tpc_volume", name), self._stored("daughter_volume", name)
             return ((pair[0] == int(name[-2])) & (pair[1] == int(name[-1]))).float()
         if name == "true_id":
-            return _true_ids(self.event)
+            return self._true_ids()
         if name in (ZERO, SUMMARY):
             return self.event.part_x.new_zeros(len(self.event.part_x))
         return self._stored(name)
+
+    def _true_ids(self) -> Tensor:
+        owner = hit_owners(self.event)
+        ids = self.event.object_id.to(self.event.part_x.dtype)
+        return torch.cat([ids, ids.new_full((1,), -1.0)])[owner]  # row -1 = the last
 
     def _distance(self) -> Tensor:
         if self._radius is None:
@@ -273,9 +278,8 @@ class _HitSource:
 def _missing(event: Event, name: str) -> str:
     mend = {"x_gap": "preset 10, which has none", "volume_": "preset 8, which has none of the volumes"}
     preset = next((text for start, text in mend.items() if name.startswith(start)), "")
-    where = event.describe() if isinstance(event.get("source"), str) else "batch of views"
     return (
-        f"{where}: column '{name}' of the hits is wanted, but the data has "
+        f"{named(event)}: column '{name}' of the hits is wanted, but the data has "
         f"{', '.join(part_column_names(event)) or 'none'}" + (f"; mend: inputs.preset: {preset}" if preset else "")
     )
 
@@ -328,26 +332,3 @@ def _summary(event: Event, columns: Sequence[Column]) -> Tensor:
         elif one.of_cluster:
             rows[:, place] = _logged(_of_cluster(event, one), one, {})
     return rows
-
-
-def _true_ids(event: Event) -> Tensor:
-    """Return (M,) float32 identifier of the particle of each hit, -1 = none."""
-    if "part_share_index" not in event:
-        raise DataError(f"{event.describe()}: column 'true_id' of the hits is wanted, but the data has no truth")
-    hit, owner = event.part_share_index
-    ids = event.object_id[owner + object_starts(event)[hit_batch(event)[hit]]]
-    return event.part_x.new_full((len(event.part_x),), -1.0).index_put((hit,), ids.to(event.part_x.dtype))
-
-
-def hit_batch(event: Event) -> Tensor:
-    """Return (M,) int64: which view of a batch each hit is of; 0 for one view."""
-    index = event.part_point_index
-    return event.batch[index] if "ptr" in event else torch.zeros_like(index)
-
-
-def object_starts(event: Event) -> Tensor:
-    """Return (B,) int64: row of the first particle of each view of a batch among those of all; 0 for one view."""
-    slices = getattr(event, "_slice_dict", {}).get("object_id") if "ptr" in event else None
-    if slices is None:
-        return torch.zeros(1, dtype=torch.int64, device=event.part_x.device)
-    return torch.as_tensor(slices, device=event.part_x.device)[:-1]
