@@ -12,8 +12,9 @@ INPUTS := pyproject.toml constraints.txt
 demo: $(VENV)/.demo
 	$(BIN)/hitloom demo eggnet
 
+# one worker for each core, one thread for each worker
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks docs/scripts
