@@ -55,6 +55,8 @@ class Keeper(pl.Callback):
         self.top: list[tuple[float, str]] = []
         self.metrics: dict[str, float] = {}
         self._epoch_begin = 0.0
+        self._num_steps = 0
+        self._warned = False
 
     @property
     def best_value(self) -> float | None:
@@ -107,6 +109,7 @@ class Keeper(pl.Callback):
         steps.ready = steps.completed = step
         loop.epoch_loop._batches_that_stepped = step
         self.loader.num_skipped = batch
+        self._num_steps = step
         trainer.should_stop = task.early.reached
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: Any) -> None:
@@ -129,7 +132,8 @@ class Keeper(pl.Callback):
         if isinstance(batch, str) or (done % config.accumulate and done != len(self.loader)):
             return
         self._stop_where_asked(trainer, task, done)
-        if config.save_every_steps and trainer.global_step % config.save_every_steps == 0:
+        every, before, self._num_steps = config.save_every_steps, self._num_steps, trainer.global_step
+        if every and self._num_steps // every > before // every:
             self._save_last(trainer, task, epoch=trainer.current_epoch, batch=done)
 
     def _stop_where_asked(self, trainer: pl.Trainer, task: Task, batch: int) -> None:
@@ -160,7 +164,7 @@ class Keeper(pl.Callback):
         row = {
             "epoch": epoch,
             "step": trainer.global_step,
-            "lr": task.schedule.rate(epoch),
+            "lr": task.schedule.rate(epoch, step=task.num_steps - 1, num_steps=task.num_steps),
             "seconds": round(time.perf_counter() - self._epoch_begin, 3),
         } | values
         task.schedule.observe(monitored)
@@ -169,6 +173,7 @@ class Keeper(pl.Callback):
         self.metrics = values
         if trainer.is_global_zero:
             self.history.add(row)
+            self._warn_once(task, values)
         self._save_best(trainer, task, epoch, monitored)
         log_epoch(trainer.loggers, row, step=trainer.global_step, best=self.best_value)
         self._save_last(trainer, task, epoch=epoch + 1, batch=0)
@@ -176,6 +181,14 @@ class Keeper(pl.Callback):
         if task.early.reached and not last:
             log.info(f"stopped early: {config.monitor} has not improved for {task.early.num_bad} validated epochs")
             trainer.should_stop = True
+
+    def _warn_once(self, task: Task, values: dict[str, float]) -> None:
+        """Log what the system finds wrong with the values of an epoch, the first time."""
+        find = getattr(task.system, "epoch_warning", None)
+        found = find(values) if find is not None and not self._warned else None
+        if found:
+            self._warned = True
+            log.warning(found)
 
     def _validate(self, trainer: pl.Trainer, task: Task) -> dict[str, float]:
         """Validate every event once, on one of the devices; whatever their number, the batches are the same."""
@@ -198,6 +211,7 @@ class Keeper(pl.Callback):
             device=task.device,
             seed=config.training.seed,
             targets=config.evaluation.targets,
+            epoch=task.epoch_number,
             between=between,
         )
         if trainer.world_size > 1:

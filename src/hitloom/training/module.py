@@ -2,26 +2,31 @@
 
 Optimisation is manual, so that the learning rate, the random numbers and the position within an epoch are functions of
 (seed, epoch, step) and a killed run can be continued to the same weights.
+
+A system may train on what it makes of a batch: with ``max_tier(epoch)`` and ``next_pass(scores, batch, tier=)`` it
+returns, after the step of a batch, the batch of the next tier, or None when there is none. The loop then takes a step
+on that one, and so on up to ``max_tier``; the schedule does not advance meanwhile.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from torch import Tensor
 
 from hitloom.errors import DataError
 from hitloom.event import Event
 from hitloom.losses.base import Loss
+from hitloom.result import Scores
 from hitloom.systems.base import System
 from hitloom.training.averaging import WeightAverage
 from hitloom.training.batches import SKIPPED, step_seed
 from hitloom.training.early import EarlyStopping
+from hitloom.training.parts import clip_gradients, make_optimizer, parts_of
 from hitloom.training.run_config import RunConfig
 from hitloom.training.schedule import Schedule
+from hitloom.training.sums import add_loss, add_mean, epoch_values
 
 
 class Task(pl.LightningModule):
@@ -32,8 +37,7 @@ class Task(pl.LightningModule):
     system : System
     schedule : Schedule
     sums : dict
-        Sums of the epoch so far on this device: ``loss`` and ``part/<name>`` as () tensors, ``empty/<name>`` (batches
-        in which a part rested on no pair), ``num_left_out`` (steps) and ``num_batches`` as numbers.
+        Sums of the epoch so far on this device, see :mod:`hitloom.training.sums`.
     """
 
     def __init__(self, system: System, config: RunConfig) -> None:
@@ -41,27 +45,31 @@ class Task(pl.LightningModule):
         self.automatic_optimization = False
         self.system = system
         self.run_config = config
+        self.parts = parts_of(system)
         self.schedule = Schedule(config.training)
         self.early = EarlyStopping(config.training)
         self.average = WeightAverage(config.training)
         self.sums: dict[str, Any] = {}
 
-    def forward(self, event: Event) -> Loss:
-        """Return the loss of an event or a batch."""
-        return self.system.loss(self.system(event), event)
+    @property
+    def epoch_number(self) -> int:
+        """Number of the running epoch, ``start_epoch`` included."""
+        return int(self.run_config.training.start_epoch + self.current_epoch)
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of an epoch, those on further tiers of a batch not counted."""
+        return -(-int(self.trainer.num_training_batches) // self.run_config.training.accumulate)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser as configured; the learning rate is set before each step."""
-        config = self.run_config.training
-        kind = torch.optim.Adam if config.optimizer == "Adam" else torch.optim.AdamW
-        return kind(
-            self.system.parameters(),
-            lr=config.lr,
-            betas=config.betas,
-            eps=config.eps,
-            weight_decay=config.weight_decay,
-            amsgrad=config.amsgrad,
-        )
+        return make_optimizer(self.parts, self.run_config.training)
+
+    def on_train_epoch_start(self) -> None:
+        """Tell the system the number of the epoch, where it wants to know."""
+        begin = getattr(self.system, "begin_epoch", None)
+        if begin is not None:
+            begin(self.epoch_number)
 
     def training_step(self, batch: Event | str, batch_idx: int) -> None:
         """Forward, backward and, after ``accumulate`` batches or at the end of the epoch, one optimiser step."""
@@ -73,34 +81,82 @@ class Task(pl.LightningModule):
         num_batches = int(self.trainer.num_training_batches)
         group_start = batch_idx - batch_idx % config.accumulate
         group_size = min(config.accumulate, num_batches - group_start)
-        optimizer: Any = self.optimizers()
         if batch_idx == group_start:
-            optimizer.zero_grad()
-        loss = self(batch)
-        total = loss.total
-        if not bool(torch.isfinite(total)):
-            self._refuse(loss, batch, batch_idx)
-        self.manual_backward(total / group_size)
-        self._add(loss, total.detach())
+            self._zero_grad()
+        scores, loss = self._backward(batch, batch_idx, divisor=group_size)
+        add_loss(self.sums, loss, loss.total.detach())
         if batch_idx == group_start + group_size - 1:
-            for group in optimizer.param_groups:
-                group["lr"] = self.schedule.rate(self.current_epoch)
-            optimizer.step()
-            after = getattr(self.system, "after_step", None)
-            if after is not None:
-                after(config.start_epoch + self.current_epoch)
+            self._step(group_start // config.accumulate)
+            self._further_tiers(scores, loss, batch, batch_idx)
+
+    def _further_tiers(self, scores: Scores, loss: Loss, batch: Event, batch_idx: int) -> None:
+        """Take a step on every further tier of a batch.
+
+        On several devices all take equally many steps: one whose events are done gives a gradient of zero, and the
+        others weigh as much more.
+        """
+        max_tier = self.system.max_tier(self.epoch_number) if hasattr(self.system, "max_tier") else 0
+        current: tuple[Scores, Event] | None = (scores, batch)
+        if max_tier:
+            add_mean(self.sums, "loss_tier_0", loss.total)
+        for tier in range(1, max_tier + 1):
+            merged = None
+            if current is not None:
+                with torch.no_grad():
+                    merged = self.system.next_pass(*current, tier=tier)  # type: ignore[operator]
+            (num_devices,) = self.add_over_devices([float(merged is not None)])
+            if not num_devices:
+                return
+            self._zero_grad()
+            if merged is None:
+                current = None
+                self.manual_backward(sum(p.sum() * 0.0 for p in self.system.parameters() if p.requires_grad))
+            else:
+                scores, loss = self._backward(merged, batch_idx, divisor=num_devices / self.trainer.world_size)
+                add_mean(self.sums, f"loss_tier_{tier}", loss.total)
+                current = scores, merged
+            self._step(batch_idx // self.run_config.training.accumulate)
+
+    def _zero_grad(self) -> None:
+        optimizer: Any = self.optimizers()
+        optimizer.zero_grad()
+
+    def _backward(self, batch: Event, batch_idx: int, *, divisor: float) -> tuple[Scores, Loss]:
+        """Add the gradient of a batch, divided; return scores and loss."""
+        scores = self.system(batch)
+        loss = self.system.loss(scores, batch)
+        if not bool(torch.isfinite(loss.total)):
+            self._refuse(loss, batch, batch_idx)
+        self.manual_backward(loss.total / divisor)
+        for name, value in loss.watched.items():
+            add_mean(self.sums, name, value)
+        return scores, loss
+
+    def _step(self, step: int) -> None:
+        """Take the step of the epoch with the number ``step``."""
+        optimizer: Any = self.optimizers()
+        at = {"step": step, "num_steps": self.num_steps}
+        rate = self.schedule.rate(self.current_epoch, **at)
+        first_beta = self.schedule.first_beta(self.current_epoch, **at)
+        for group, part in zip(optimizer.param_groups, self.parts, strict=True):
+            group["lr"] = rate * part.factor
+            if first_beta is not None:
+                group["betas"] = (first_beta, group["betas"][1])
+        optimizer.step()
+        after = getattr(self.system, "after_step", None)
+        if after is not None:
+            after(self.epoch_number)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip the (unscaled) gradient where asked; leave a step out whose gradient is beyond all measure."""
         config = self.run_config.training
-        if config.gradient_clip is None and config.max_gradient_norm is None:
-            return
-        clip = math.inf if config.gradient_clip is None else config.gradient_clip
-        norm = torch.nn.utils.clip_grad_norm_(self.system.parameters(), clip)
+        norms = clip_gradients(self.parts, config)
+        for name, norm in norms.items():
+            add_mean(self.sums, f"gradient_norm_{name}".rstrip("_"), norm)
         if config.max_gradient_norm is None:
             return
-        late = config.start_epoch + self.current_epoch > config.max_gradient_norm_after
-        if not bool(torch.isfinite(norm)) or (late and float(norm) > config.max_gradient_norm):
+        late = self.epoch_number > config.max_gradient_norm_after
+        if not bool(torch.isfinite(norms[""])) or (late and float(norms[""]) > config.max_gradient_norm):
             self.sums["num_left_out"] = self.sums.get("num_left_out", 0) + 1
             for parameter in self.system.parameters():
                 parameter.grad = None  # an optimiser passes over parameters without a gradient
@@ -113,36 +169,18 @@ class Task(pl.LightningModule):
             f"(part {', '.join(wrong) or 'sum'}); mend: features without NaN or infinity, or a smaller training.lr"
         )
 
-    def _add(self, loss: Loss, total: Tensor) -> None:
-        sums = self.sums
-        sums["num_batches"] = sums.get("num_batches", 0) + 1
-        sums["loss"] = sums.get("loss", 0.0) + total.float()
-        for name, part in loss.parts.items():
-            sums[f"part/{name}"] = sums.get(f"part/{name}", 0.0) + part.detach().float()
-        for name, count in loss.counts.items():
-            sums[f"empty/{name}"] = sums.get(f"empty/{name}", 0) + int(count == 0)
-
     def summed(self) -> dict[str, float]:
         """Return the sums of the epoch so far over all devices, as plain numbers."""
-        names = sorted(self.sums)
-        return dict(zip(names, self.add_over_devices([float(self.sums[name]) for name in names]), strict=True))
+        own = {name: float(value) for name, value in self.sums.items()}
+        if self.trainer.world_size == 1:
+            return own
+        every: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(every, own)
+        return {name: sum(part.get(name, 0.0) for part in every) for part in every for name in part}
 
     def epoch_values(self) -> dict[str, float]:
-        """Return ``train_loss`` and ``train_<part>``, means over the epoch.
-
-        ``train_<part>_empty`` says how often a part rested on nothing, where that happened.
-        """
-        sums = self.summed()
-        num_batches, num_left_out = sums.pop("num_batches", 0.0), sums.pop("num_left_out", 0.0)
-        values = {"train_steps_left_out": num_left_out} if num_left_out else {}
-        for name, value in sums.items():
-            kind, _, part = name.rpartition("/")
-            if kind == "empty":
-                if value:
-                    values[f"train_{part}_empty"] = value
-            else:
-                values[f"train_{part}"] = value / num_batches
-        return values
+        """Return the values of the epoch to log, over all devices."""
+        return epoch_values(self.summed())
 
     def add_over_devices(self, numbers: list[float]) -> list[float]:
         """Return the sums of plain numbers over all devices."""

@@ -99,6 +99,9 @@ class TrainingSection(Config):
 
     ``start_epoch``: number of the first epoch, for schedules and limits that count epochs. ``init_strict``: weights to
     start from (``--init-from``) must fit the model name by name; else what they lack starts fresh, and is said.
+    ``max_lr_factor``, ``onecycle_rise``, ``cycle_momentum``: highest rate as a multiple of ``lr``, share of the steps
+    that lead up to it, and whether the first beta moves too, all for ``scheduler: onecycle``.
+    ``gradient_clip_per_group``: each part of the network with a learning rate of its own is clipped by itself.
     ``max_gradient_norm``: from epoch ``max_gradient_norm_after`` + 1 on, a step with a larger norm is left out; one
     that is not finite is left out at once. ``early_stopping``: stop once the monitored value has not improved by more
     than ``min_delta`` for so many validated epochs. ``swa_start``: from this share of the epochs on, the mean of the
@@ -114,11 +117,15 @@ class TrainingSection(Config):
     betas: tuple[float, float] = (0.9, 0.999)
     amsgrad: bool = True
     warmup_epochs: int = Field(default=10, ge=0)
-    scheduler: Literal["step", "plateau", "cosine", "cosine-restarts", "constant"] = "step"
+    scheduler: Literal["step", "plateau", "cosine", "cosine-restarts", "onecycle", "constant"] = "step"
     factor: float = Field(default=0.8, gt=0, le=1)
     patience: int = Field(default=20, ge=1)
     min_lr: float = Field(default=0.0, ge=0)
+    max_lr_factor: float = Field(default=1.0, gt=0)
+    onecycle_rise: float = Field(default=0.3, gt=0, lt=1)
+    cycle_momentum: bool = True
     gradient_clip: float | None = Field(default=None, gt=0)
+    gradient_clip_per_group: bool = False
     max_gradient_norm: float | None = Field(default=None, gt=0)
     max_gradient_norm_after: int = Field(default=5, ge=0)
     early_stopping: int | None = Field(default=None, ge=1)

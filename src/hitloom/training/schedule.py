@@ -1,7 +1,7 @@
 """Learning rate by epoch: linear warm-up, then step, plateau, cosine, cosine restarts or constant, with a floor.
 
-The rate is a function of the epoch and of a small plain state, so that a resumed run has the rate of a run that was
-never stopped.
+``onecycle`` alone changes it with every step. The rate is a function of epoch and step and of a small plain state, so
+that a resumed run has the rate of a run that was never stopped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from hitloom.training.run_config import TrainingSection
 
 _COSINE_FLOOR = 1e-8
 _THRESHOLD = 1e-4
+_ONECYCLE_FIRST = 25.0  # the first rate is this part of the highest
+_ONECYCLE_LAST = 1e4  # the last rate is this part of the first
+_ONECYCLE_BETAS = (0.95, 0.85, 0.95)
 
 
 class Schedule:
@@ -28,6 +31,11 @@ class Schedule:
     - cosine-restarts: from ``lr`` to 1e-8 by half a cosine, first over ``patience`` epochs, each period twice the last;
     - constant.
 
+    ``onecycle`` (arXiv:1708.07120, in torch's form) has no warm-up besides its own: half a cosine up from 1/25 of
+    ``lr * max_lr_factor`` over the first ``onecycle_rise`` of the steps of ``start_epoch + max_epochs`` epochs, half a
+    cosine down to 1e-4 of where it began over the rest. With ``cycle_momentum`` the first beta falls from 0.95 to 0.85
+    meanwhile, and rises again.
+
     ``min_lr`` bounds the rate from below, warm-up included.
     """
 
@@ -37,9 +45,13 @@ class Schedule:
         self.best = math.inf if config.mode == "min" else -math.inf
         self.num_bad = 0
 
-    def rate(self, epoch: int) -> float:
-        """Return the learning rate of ``epoch`` (counted from 0)."""
+    def rate(self, epoch: int, *, step: int = 0, num_steps: int = 1) -> float:
+        """Return the learning rate of ``epoch``, and of its ``step`` of ``num_steps`` (both counted from 0)."""
         config = self.config
+        if config.scheduler == "onecycle":
+            highest = config.lr * config.max_lr_factor
+            first = highest / _ONECYCLE_FIRST
+            return max(self._one_cycle((first, highest, first / _ONECYCLE_LAST), epoch, step, num_steps), config.min_lr)
         if epoch < config.warmup_epochs:
             return max(config.lr * (epoch + 1) / config.warmup_epochs, config.min_lr)
         if config.scheduler == "step":
@@ -58,6 +70,23 @@ class Schedule:
         else:
             rate = config.lr
         return max(rate, config.min_lr)
+
+    def first_beta(self, epoch: int, *, step: int, num_steps: int) -> float | None:
+        """Return the first beta of the optimiser in a step; None where the schedule leaves it alone."""
+        if self.config.scheduler != "onecycle" or not self.config.cycle_momentum:
+            return None
+        return self._one_cycle(_ONECYCLE_BETAS, epoch, step, num_steps)
+
+    def _one_cycle(self, values: tuple[float, float, float], epoch: int, step: int, num_steps: int) -> float:
+        """Return the value between first and second, or second and third, of ``values`` at a step of the run."""
+        config = self.config
+        last = (config.start_epoch + config.max_epochs) * num_steps - 1
+        turn = config.onecycle_rise * (last + 1) - 1
+        at = (config.start_epoch + epoch) * num_steps + step
+        begin, end, share = (values[0], values[1], at / turn if turn > 0 else 1.0)
+        if at > turn:
+            begin, end, share = (values[1], values[2], (at - turn) / (last - turn) if last > turn else 1.0)
+        return end + (begin - end) / 2.0 * (1.0 + math.cos(math.pi * min(share, 1.0)))
 
     def observe(self, value: float | None) -> None:
         """Take in the monitored value of a finished epoch; None when it was not computed."""

@@ -119,6 +119,9 @@ def train(
             f"{resume.path}: holds weights only and cannot be resumed; start from it with --init-from"
         )
 
+    if settings.accumulate > 1 and hasattr(system, "max_tier") and any(map(system.max_tier, _epoch_numbers(config))):
+        raise ConfigError("training.accumulate: no more than 1 together with merged batches; mend: a larger batch_size")
+
     _quiet_lightning()
     main = getattr(rank_zero_only, "rank", 0) == 0
     if progress is None:
@@ -166,6 +169,11 @@ def train(
         seconds=time.perf_counter() - begin,
         rank=trainer.global_rank,
     )
+
+
+def _epoch_numbers(config: RunConfig) -> range:
+    first = config.training.start_epoch
+    return range(first, first + config.training.max_epochs)
 
 
 def _freeze_idle(system: Any) -> None:

@@ -24,6 +24,7 @@ from hitloom.training.batches import step_seed
 
 DEFINITIONS = {
     "val_loss": "mean over validation events of the training loss",
+    "val_loss_tier_<n>": "the same over the events merged n times, where a system trains on those too",
     "val_efficiency": "particles with a track of purity > 0.5 / all particles with a hit in the input",
     "val_double_majority_efficiency": "the same, matched by double majority",
     "val_signal_efficiency": "target particles with a track of purity > 0.5 / target particles (evaluation.targets)",
@@ -84,6 +85,7 @@ def validate(
     device: torch.device,
     seed: int,
     targets: Mapping[str, Any],
+    epoch: int = 0,
     between: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """Return sums over events: ``loss``, ``num_events``, loss parts as ``part/<name>`` and the counts of the hook.
@@ -93,6 +95,9 @@ def validate(
     events : iterable of (index, Event)
         Events, or batches of them where the system takes batches (``batches_inference``). The index seeds the random
         pairs of the loss, so that epochs are comparable.
+    epoch : int
+        Number of the epoch: a system that trains on further tiers of its batches (:mod:`hitloom.training.module`) is
+        validated on those of the epoch too, each with a loss of its own.
     between : callable
         Called between events, for instance to react to a signal.
     """
@@ -114,11 +119,26 @@ def validate(
                 num_events = event.num_graphs if isinstance(event, Batch) else 1
                 counts |= {f"part/{name}": float(part) * num_events for name, part in loss.parts.items()}
                 counts |= {"loss": float(loss.total) * num_events, "num_events": float(num_events)}
+                counts |= _tier_losses(system, scores, event, epoch)
                 for name, value in counts.items():
                     sums[name] = sums.get(name, 0.0) + value
                 between()
     finally:
         system.train(was_training)
+    return sums
+
+
+def _tier_losses(system: Any, scores: Any, event: Event, epoch: int) -> dict[str, float]:
+    """Return the sums of the loss and of the events of every further tier of a batch."""
+    sums = {}
+    for tier in range(1, (system.max_tier(epoch) if hasattr(system, "max_tier") else 0) + 1):
+        merged = system.next_pass(scores, event, tier=tier)
+        if merged is None:
+            break
+        event, scores = merged, system(merged)
+        num_events = event.num_graphs if isinstance(event, Batch) else 1
+        sums[f"tier_loss/{tier}"] = float(system.loss(scores, event).total) * num_events
+        sums[f"tier_events/{tier}"] = float(num_events)
     return sums
 
 
@@ -132,6 +152,10 @@ def rates_of(system: System, sums: Mapping[str, float]) -> dict[str, float]:
         f"val_{name.removeprefix('part/')}": value / num_events
         for name, value in sums.items()
         if name.startswith("part/")
+    }
+    tiers = sorted(name for name in sums if name.startswith("tier_loss/"))
+    values |= {
+        f"val_loss_tier_{name.split('/')[1]}": sums[name] / sums[name.replace("loss", "events")] for name in tiers
     }
     own_rates = getattr(system, "validation_rates", None)
     if own_rates:
