@@ -54,6 +54,9 @@ HIT_FEATURES: tuple[str, ...] = (
 )
 """Columns of ``part_x``, in this order: cm, MIP; the last two are numbers of volumes."""
 
+VIEWS_STRIDE = 10
+"""``event_id`` is so many times the number of the slice, plus the code of the view."""
+
 MIP_MEV_PER_CM = 2.0
 """Energy loss that one MIP of hit energy stands for."""
 
@@ -65,14 +68,14 @@ def is_shower_event(event: Event) -> bool:
 
 def view_code(event: Event) -> int:
     """Return the code of the view (4, 5 or 6) of one event."""
-    return int(event.event_id) % 10
+    return int(event.event_id) % VIEWS_STRIDE
 
 
 def slice_number(event: Event) -> int:
     """Return the number of the slice that an event is a view of."""
-    return int(event.event_id) // 10
+    return int(event.event_id) // VIEWS_STRIDE
 
 
 def shower_event_id(slice_: int, view: int) -> int:
     """Return the identifier of one view of a slice."""
-    return 10 * slice_ + view
+    return VIEWS_STRIDE * slice_ + view

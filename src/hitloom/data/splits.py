@@ -91,6 +91,20 @@ def take_split(event_ids: ArrayLike, counts: Sequence[int], seed: int = 0) -> ND
     return result
 
 
+def _take_groups(event_ids: ArrayLike, counts: Sequence[int], seed: int, group: int) -> NDArray[np.str_]:
+    """As :func:`take_split`, but a group goes as a whole to the split that its first event would be in."""
+    numbers, row = np.unique(np.ravel(event_ids) // group, return_inverse=True)
+    order = np.lexsort((numbers, hash_numbers(numbers, seed)))
+    sizes = np.bincount(row)[order]
+    first = np.cumsum(sizes) - sizes
+    result = np.full(len(numbers), "", dtype="<U5")
+    wanted = take_split(np.arange(len(row)), counts, seed)  # shrinks where there are too few
+    ends = np.cumsum([(wanted == name).sum() for name in SPLITS])
+    place = np.searchsorted(ends, first, side="right")
+    result[order] = np.array([*SPLITS, ""])[place]
+    return result[row]
+
+
 def _whole_counts(counts: Sequence[int]) -> NDArray[np.int64]:
     if len(counts) != 3 or min(counts) < 0 or any(int(count) != count for count in counts):
         raise DataError(f"counts: three whole numbers from 0 were wanted, not {list(counts)}")
@@ -104,11 +118,18 @@ def divide(
     counts: Sequence[int] | None = None,
     lists: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
+    group: int = 1,
 ) -> NDArray[np.str_]:
     """Return (B,) the split of each event, by lists of ids or counts when given, else by fractions (0.8, 0.1, 0.1).
 
     With three events or more, fractions above 0 give splits that are not empty: one that would be gets, from the
     largest other, the event whose hash is nearest to its own interval.
+
+    Parameters
+    ----------
+    group : int
+        Events whose ids agree after division by this number stay together, such as the views of one slice: their
+        common number is hashed. Counts are then of events still, met up to less than one group. Lists say it all.
 
     Raises
     ------
@@ -118,11 +139,14 @@ def divide(
     if sum(given is not None for given in (fractions, counts, lists)) > 1:
         raise DataError("split: fractions, counts or lists were wanted, not several of them")
     if counts is not None:
-        return take_split(event_ids, counts, seed)
+        return take_split(event_ids, counts, seed) if group == 1 else _take_groups(event_ids, counts, seed, group)
     if lists is not None:
         place = {int(event_id): name for name in SPLITS for event_id in lists.get(name, ())}
         return np.array([place.get(int(event_id), "") for event_id in np.ravel(event_ids)], dtype="<U5")
     fractions = DEFAULT_FRACTIONS if fractions is None else fractions
+    if group > 1:
+        numbers, row = np.unique(np.ravel(event_ids) // group, return_inverse=True)
+        return divide(numbers, fractions=fractions, seed=seed)[row]
     return _without_empty(event_ids, assign_split(event_ids, fractions, seed), fractions, seed)
 
 

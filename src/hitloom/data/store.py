@@ -24,6 +24,7 @@ from torch_geometric.data import Batch
 from hitloom.data.collation import collate_events
 from hitloom.data.event_columns import EventColumns
 from hitloom.data.files import reason
+from hitloom.data.shower_layout import CLUSTER_FEATURES, VIEWS_STRIDE
 from hitloom.data.splits import check_split_name, divide, read_splits
 from hitloom.data.store_schema import SIZES, TEXT, check_schema, header, header_names
 from hitloom.data.store_writer import SPLITS_FILE, EventWriter, shard_name
@@ -229,7 +230,7 @@ class EventStore(Sequence[Event]):
         """Return the rows of a split (train, val, test), ascending.
 
         Without arguments the recorded division of the store is used (``hitloom data split``), else 80/10/10 by the
-        hash of (seed 0, event id); see :mod:`hitloom.data.splits`.
+        hash of (seed 0, event id), or of the number of the slice for wire views; see :mod:`hitloom.data.splits`.
 
         Raises
         ------
@@ -241,8 +242,13 @@ class EventStore(Sequence[Event]):
         if fractions is None and counts is None:
             plan = self.recorded_split()
         plan["seed"] = plan.get("seed", 0) if seed is None else seed
-        assigned = divide(self.event_ids, **plan)
+        assigned = divide(self.event_ids, group=self.split_group, **plan)
         return [int(row) for row in np.flatnonzero(assigned == split)]
+
+    @property
+    def split_group(self) -> int:
+        """Events whose ids agree after division by this number are never in different splits: views of one slice."""
+        return VIEWS_STRIDE if tuple(self.feature_names) == CLUSTER_FEATURES else 1
 
     def recorded_split(self) -> dict[str, Any]:
         """Return the division that ``hitloom data split`` recorded: seed and fractions, counts or lists; else empty."""
