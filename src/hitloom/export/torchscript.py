@@ -17,13 +17,14 @@ MIN_POINTS = 0
 
 
 def write(signature: ExportSignature, path: Path) -> None:
-    """Trace the module and save it."""
+    """Trace the module, unless it is compiled already, and save it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         module = signature.module if signature.traced is None else signature.traced()
-        traced = torch.jit.trace(module, signature.example(*signature.traced_size), check_trace=False)
-        traced.save(str(path), _extra_files=embedded_text(signature.contract))
+        if not isinstance(module, torch.jit.ScriptModule):
+            module = torch.jit.trace(module, signature.example(*signature.traced_size), check_trace=False)
+        module.save(str(path), _extra_files=embedded_text(signature.contract))
 
 
 def reader(path: Path) -> Callable[..., tuple[Tensor, ...]]:

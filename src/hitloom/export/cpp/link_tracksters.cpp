@@ -9,18 +9,11 @@
 #include <torch/script.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <fstream>
-#include <iostream>
 #include <limits>
 #include <numeric>
-#include <sstream>
-#include <string>
 #include <unordered_map>
-#include <vector>
 
-#include "json.h"
+#include "text_files.h"
 
 namespace {
 
@@ -29,10 +22,6 @@ const char* const kEvents = "hitloom-linking-events";
 const char* const kResults = "hitloom-linking-results";
 const char* const kEmbedded = "hitloom_contract.json";
 constexpr int kVersion = 1;
-
-using Names = std::vector<std::string>;
-
-[[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
 
 struct Cut {
   float max_energy;
@@ -50,21 +39,6 @@ struct LinkEvent {
   std::vector<float> nodes, edge_features;
   std::vector<int64_t> edge_index;  // rows of the columns that the contract names
 };
-
-Names names_of(const Json& list, bool inside = false) {
-  Names names;
-  for (const Json& item : list.list) names.push_back(inside ? item.at("name").text : item.text);
-  return names;
-}
-
-Json read_json(const std::string& path) {
-  std::ifstream file(path);
-  if (!file) fail(path + ": cannot be read");
-  std::stringstream text;
-  text << file.rdbuf();
-  const std::string source = text.str();
-  return JsonReader(source).read();
-}
 
 Contract make_contract(const Json& json) {
   if (json.at("format").text != kContract || json.at("version").number != kVersion) {
@@ -104,79 +78,40 @@ void compare_contracts(const Json& beside, const std::string& inside) {
 
 class EventReader {
  public:
-  EventReader(const std::string& path, const Contract& contract) : path_(path), file_(path), contract_(contract) {
-    if (!file_) fail(path + ": cannot be read");
-    std::string format;
-    int version = 0;
-    file_ >> format >> version;
-    if (format != kEvents || version != kVersion) fail(path + ": no " + kEvents + " of version 1");
-    expect_names("node_features", contract.node_features);
-    expect_names("edge_features", contract.edge_features);
-    expect_names("index_columns", contract.index_columns);
+  EventReader(const std::string& path, const Contract& contract) : text_(path, kEvents, kVersion), contract_(contract) {
+    text_.expect_names("node_features", contract.node_features);
+    text_.expect_names("edge_features", contract.edge_features);
+    text_.expect_names("index_columns", contract.index_columns);
   }
 
   bool next(LinkEvent& event) {
     std::string word;
-    if (!(file_ >> word)) return false;
-    if (word != "event") fail(path_ + ": 'event' was wanted, not '" + word + "'");
-    event.id = read_integer();
-    event.num_tracksters = named_count("tracksters");
-    event.num_edges = named_count("edges");
+    if (!text_.next_word(word)) return false;
+    if (word != "event") fail(text_.path() + ": 'event' was wanted, not '" + word + "'");
+    event.id = text_.read_integer();
+    event.num_tracksters = text_.named_count("tracksters");
+    event.num_edges = text_.named_count("edges");
     const std::size_t num_nodes = contract_.node_features.size(), num_edges = contract_.edge_features.size();
     event.nodes.clear();
     event.edge_features.clear();
     event.edge_index.clear();
-    for (std::size_t i = 0; i < event.num_tracksters * num_nodes; ++i) event.nodes.push_back(read_float());
+    for (std::size_t i = 0; i < event.num_tracksters * num_nodes; ++i) event.nodes.push_back(text_.read_float());
     for (int64_t edge = 0; edge < event.num_edges; ++edge) {
       for (int end = 0; end < 2; ++end) {
-        const int64_t row = read_integer();
+        const int64_t row = text_.read_integer();
         if (row < 0 || row >= event.num_tracksters) {
-          fail(path_ + ": event " + std::to_string(event.id) + ": edge " + std::to_string(edge) + " names trackster " +
-               std::to_string(row) + " of " + std::to_string(event.num_tracksters));
+          fail(text_.path() + ": event " + std::to_string(event.id) + ": edge " + std::to_string(edge) +
+               " names trackster " + std::to_string(row) + " of " + std::to_string(event.num_tracksters));
         }
         event.edge_index.push_back(row);
       }
-      for (std::size_t i = 0; i < num_edges; ++i) event.edge_features.push_back(read_float());
+      for (std::size_t i = 0; i < num_edges; ++i) event.edge_features.push_back(text_.read_float());
     }
     return true;
   }
 
  private:
-  void expect_names(const std::string& key, const Names& wanted) {
-    std::string word, line;
-    file_ >> word;
-    std::getline(file_, line);
-    std::istringstream words(line);
-    Names found;
-    for (std::string name; words >> name;) found.push_back(name);
-    if (word != key || found != wanted) fail(path_ + ": its " + key + " are not those of the contract");
-  }
-
-  int64_t named_count(const std::string& name) {
-    std::string word;
-    file_ >> word;
-    const int64_t count = read_integer();
-    if (word != name || count < 0) fail(path_ + ": '" + name + "' and a count were wanted");
-    return count;
-  }
-
-  int64_t read_integer() {
-    int64_t value = 0;
-    if (!(file_ >> value)) fail(path_ + ": it ends too early, or an integer is missing");
-    return value;
-  }
-
-  float read_float() {
-    std::string word;
-    if (!(file_ >> word)) fail(path_ + ": it ends too early");
-    char* end = nullptr;
-    const float value = std::strtof(word.c_str(), &end);
-    if (*end != '\0' || !std::isfinite(value)) fail(path_ + ": '" + word + "' is no finite number");
-    return value;
-  }
-
-  std::string path_;
-  std::ifstream file_;
+  TextReader text_;
   const Contract& contract_;
 };
 
@@ -271,9 +206,7 @@ int run(const std::string& model, const std::string& contract_path, const std::s
     const std::vector<float> probability = run_network(network, event, contract);
     write_result(text, event, link(event, probability, contract), probability);
   }
-  std::ofstream file(results);
-  file << text.str();
-  if (!file.flush()) fail(results + ": cannot be written");
+  write_text(results, text.str());
   std::cout << count << " events\n";
   return 0;
 }
@@ -285,11 +218,5 @@ int main(int num_arguments, char** arguments) {
     std::cerr << "usage: link_tracksters MODEL.pt CONTRACT.json EVENTS.txt RESULTS.txt\n";
     return 2;
   }
-  try {
-    return run(arguments[1], arguments[2], arguments[3], arguments[4]);
-  } catch (const std::exception& error) {
-    const std::string text = error.what();
-    std::cerr << "link_tracksters: " << text.substr(0, text.find('\n')) << '\n';
-    return 2;
-  }
+  return guarded("link_tracksters", [&] { return run(arguments[1], arguments[2], arguments[3], arguments[4]); });
 }
