@@ -182,12 +182,12 @@ def network_rows(
     These are the hits (R = M), or where ``summary`` is among the columns the hits and behind them one summary row for
     each cluster (R = M + N). See :func:`scaled_columns`.
     """
-    columns = [column(name) for name in names]
-    rows = _rows(event, columns, scales, replaced or {})
+    rows = scaled_columns(event, names, scales, replaced=replaced)
     if SUMMARY not in names:
         return rows, event.part_point_index
     clusters = torch.arange(event.num_points, device=rows.device)
-    return torch.cat([rows, _summary(event, columns)]), torch.cat([event.part_point_index, clusters])
+    summary = summary_rows(event, names, scaled=True, replaced=replaced)
+    return torch.cat([rows, summary]), torch.cat([event.part_point_index, clusters])
 
 
 def _rows(
@@ -317,18 +317,20 @@ def clusters_of_view(event: Event) -> Tensor:
     return event.ptr.diff().to(event.x.dtype).index_select(0, event.batch)
 
 
-def _summary(event: Event, columns: Sequence[Column]) -> Tensor:
-    """Return (N, F) the scaled summary row of each cluster: logarithms of three counts, zeros, a flag of 1."""
+def summary_rows(
+    event: Event, names: Sequence[str], *, scaled: bool, replaced: Mapping[str, Tensor] | None = None
+) -> Tensor:
+    """Return (N, F) the summary row of each cluster: three counts, or their logarithms, then zeros and a flag of 1."""
     num_hits = event.x[:, CLUSTER_FEATURES.index("num_hits")]
-    whole = event.x.new_zeros(int(event.num_graphs) if "ptr" in event else 1)
-    view = event.batch if "ptr" in event else torch.zeros_like(event.part_point_index[:0]).new_zeros(event.num_points)
-    of_view = whole.index_add(0, view, num_hits)[view]
-    rows = event.x.new_zeros(event.num_points, len(columns))
-    for place, count in enumerate((num_hits, of_view, clusters_of_view(event))):
-        rows[:, place] = count.clamp(min=1).log()
-    for place, one in enumerate(columns):
+    view = event.batch if "ptr" in event else torch.zeros_like(num_hits, dtype=torch.int64)
+    whole = event.x.new_zeros(int(event.num_graphs) if "ptr" in event else 1).index_add(0, view, num_hits)
+    rows = event.x.new_zeros(event.num_points, len(names))
+    for place, count in enumerate((num_hits, whole[view], clusters_of_view(event))):
+        rows[:, place] = count.clamp(min=1).log() if scaled else count
+    for place, one in enumerate(map(column, names)):
         if one.name == SUMMARY:
             rows[:, place] = 1.0
         elif one.of_cluster:
-            rows[:, place] = _logged(_of_cluster(event, one), one, {})
+            value = (replaced or {}).get(one.name)
+            rows[:, place] = _logged(_of_cluster(event, one) if value is None else value, one, {} if scaled else None)
     return rows

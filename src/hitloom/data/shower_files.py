@@ -97,6 +97,7 @@ def read_pandora(
     views: Sequence[int] = tuple(VIEWS),
     skip: int = 0,
     limit: int | None = None,
+    rows: NDArray[np.int64] | None = None,
     first_slice: int | None = None,
     chunk_size: int = 200,
 ) -> Iterator[Event]:
@@ -110,6 +111,8 @@ def read_pandora(
         Of opened files tree, detector, views and numbers are known; those given here are of no meaning then.
     skip, limit : int
         Slices to leave out at the front, and to read at most.
+    rows : array of int, optional
+        Instead of these, the places of the slices that are wanted, ascending, counted through all files.
     chunk_size : int
         Slices read at a time.
 
@@ -121,22 +124,21 @@ def read_pandora(
     """
     if not isinstance(path, PandoraSource):
         path = open_pandora(path, tree=tree, detector=detector, views=views, first_slice=first_slice)
-    return _events(path, skip, limit, chunk_size)
+    wanted = np.arange(len(path.slices))[skip:][:limit] if rows is None else np.asarray(rows, dtype=np.int64)
+    return _events(path, wanted, chunk_size)
 
 
-def _events(source: PandoraSource, skip: int, limit: int | None, chunk_size: int) -> Iterator[Event]:
-    before, end = 0, len(source.slices) if limit is None else skip + limit
-    wanted, number = 0, 0
+def _events(source: PandoraSource, rows: NDArray[np.int64], chunk_size: int) -> Iterator[Event]:
+    before, number = 0, 0
     for file in source.files:
         size = file.num_entries
-        low, high = max(skip - before, 0), min(end - before, size)
-        if low < high:
-            slices = source.slices[before : before + size]
-            wanted += (high - low) * len(source.views)
-            for event in file_views(file, slices, start=low, stop=high, views=source.views, chunk_size=chunk_size):
-                number += 1
-                yield event
+        mine = rows[(rows >= before) & (rows < before + size)] - before
+        slices = source.slices[before : before + size]
+        for event in file_views(file, slices, rows=mine, views=source.views, chunk_size=chunk_size):
+            number += 1
+            yield event
         before += size
+    wanted = len(rows) * len(source.views)
     if number < wanted:
         _log.info("%d of %d views hold no cluster and are left out", wanted - number, wanted)
 

@@ -127,12 +127,11 @@ def file_views(
     file: PandoraFile,
     slices: NDArray[np.int64],
     *,
-    start: int,
-    stop: int,
+    rows: NDArray[np.int64],
     views: Sequence[int] = tuple(VIEWS),
     chunk_size: int = 200,
 ) -> Iterator[Event]:
-    """Yield the views of the entries ``start`` to ``stop``, U, V and W of a slice one after the other.
+    """Yield the views of the entries ``rows`` (ascending), U, V and W of a slice one after the other.
 
     A view without clusters is left out.
 
@@ -151,14 +150,44 @@ def file_views(
     if not file.has_gap:
         columns.pop(_GAP, None)
     with opened(file.path) as root:
-        for low in range(start, stop, chunk_size):
-            high = min(low + chunk_size, stop)
+        for low in range(0, file.num_entries, chunk_size):
+            high = min(low + chunk_size, file.num_entries)
+            wanted = rows[np.searchsorted(rows, low) : np.searchsorted(rows, high)]
+            if not len(wanted):
+                continue
+            low, high = int(wanted[0]), int(wanted[-1]) + 1
             found = read_columns(
                 root, file.path, file.tree, columns, optional=_OPTIONAL, start=low, stop=high, infinite=[_GAP]
             )
             _check_chunk(found, where, low, file)
+            for row in wanted.tolist():
+                yield from _slice_views(found, row - low, f"{where}: entry {row}", int(slices[row]), file, views)
+
+
+def from_beam(file: PandoraFile, *, chunk_size: int = 1000) -> NDArray[np.bool_]:
+    """Return (B,) whether more than half of the hits of a slice that have truth are of particles from the beam.
+
+    Raises
+    ------
+    DataError
+        When the file does not say which particles are.
+    """
+    if not file.has_truth or MC_BEAM not in file.branches:
+        raise DataError(
+            f"{file.path}: tree '{file.tree}': branch '{MC_BEAM}' is missing, so beam slices are not known; mend: no "
+            "--balance"
+        )
+    result = np.zeros(file.num_entries, dtype=bool)
+    with opened(file.path) as root:
+        for low in range(0, file.num_entries, chunk_size):
+            high = min(low + chunk_size, file.num_entries)
+            found = read_columns(root, file.path, file.tree, TRUTH_COLUMNS | BEAM_COLUMN, start=low, stop=high)
             for row in range(high - low):
-                yield from _slice_views(found, row, f"{where}: entry {low + row}", int(slices[low + row]), file, views)
+                at = {name: column.entry(row) for name, column in found.items()}
+                owner, objects = _particles(at, f"{file.path}: tree '{file.tree}': entry {low + row}")
+                beam = objects["object_is_signal"][owner[owner >= 0]]
+                result[low + row] = 2 * int(beam.sum()) > len(beam)
+    return result
 
 
 def _check_chunk(found: dict[str, Jagged], where: str, low: int, file: PandoraFile) -> None:
