@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from hitloom.config import Config
+from hitloom.grouping.chain_clusters import ChainConfig
 from hitloom.simulate.parallel import package_versions
 
 Range = tuple[float, float]
@@ -91,10 +92,12 @@ class CascadeConfig(Config):
     ----------
     step
         cm; longest step of a charged particle.
-    cut
-        MeV; electrons, positrons and photons below it leave their energy where they are.
+    cut, photon_cut
+        MeV; electrons and positrons, and photons, below it leave their energy where they are.
     delta_cut
         MeV; knock-on electrons above it become particles of their own (below it they belong to the mean loss).
+    bremsstrahlung_cut
+        MeV; radiated photons above it become particles of their own.
     straggling
         Whether the loss of a step fluctuates.
     scattering
@@ -109,7 +112,9 @@ class CascadeConfig(Config):
 
     step: float = Field(default=0.3, gt=0.01, le=2.0)
     cut: float = Field(default=0.3, ge=0.05, le=10.0)
+    photon_cut: float = Field(default=0.1, ge=0.02, le=10.0)
     delta_cut: float = Field(default=1.0, ge=0.1, le=100.0)
+    bremsstrahlung_cut: float = Field(default=0.6, ge=0.05, le=100.0)
     straggling: bool = True
     scattering: bool = True
     delta_rays: bool = True
@@ -120,6 +125,8 @@ class CascadeConfig(Config):
     def _check(self) -> CascadeConfig:
         if self.delta_cut < self.cut:
             raise ValueError("delta_cut must not be below cut")
+        if self.bremsstrahlung_cut < self.photon_cut:
+            raise ValueError("bremsstrahlung_cut must not be below photon_cut")
         return self
 
 
@@ -168,39 +175,6 @@ class ReadoutConfig(Config):
     rollup: Literal["standard", "keep_compton"] = "standard"
 
 
-class ClusterConfig(Config):
-    """Thin 2D clusters; lengths in cm, scaled by the pitch of the view over the smallest of the three.
-
-    Parameters
-    ----------
-    max_gap_layers
-        Wires that a link may skip.
-    max_separation, min_separation, close_separation
-        Longest link; nearer hits of a wire are set aside; longest secondary link.
-    min_energy
-        MIP; weaker hits do not take part.
-    min_secondary_steps
-        A branch is taken seriously from this number of steps on.
-    merge_back
-        Whether hits that were set aside join the cluster beside them.
-    associate
-        Whether collinear chains are joined end to end.
-    max_association_gap, max_association_angle
-        cm between the ends, and rad between the directions there.
-    """
-
-    max_gap_layers: int = Field(default=2, ge=0)
-    max_separation: float = Field(default=1.3, gt=0.0)
-    min_separation: float = Field(default=0.4, ge=0.0)
-    close_separation: float = Field(default=0.9, ge=0.0)
-    min_energy: float = Field(default=0.0, ge=0.0)
-    min_secondary_steps: int = Field(default=5, ge=1)
-    merge_back: bool = True
-    associate: bool = True
-    max_association_gap: float = Field(default=3.0, ge=0.0)
-    max_association_angle: float = Field(default=0.2, ge=0.0)
-
-
 class LArTPCConfig(Config):
     """Events in liquid argon: ``detector`` is a name of :mod:`hitloom.data.lartpc_detectors`."""
 
@@ -208,7 +182,7 @@ class LArTPCConfig(Config):
     generator: GeneratorConfig = GeneratorConfig()
     cascade: CascadeConfig = CascadeConfig()
     readout: ReadoutConfig = ReadoutConfig()
-    clusters: ClusterConfig = ClusterConfig()
+    clusters: ChainConfig = ChainConfig()
 
 
 def provenance_of(config: LArTPCConfig, *, seed: int) -> dict[str, Any]:
