@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from hitloom.config import Config
 from hitloom.data.pruning_layout import is_trackster_event
+from hitloom.data.shower_layout import is_shower_event
 from hitloom.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
     from hitloom.event import Event
     from hitloom.result import Result
 
-Detector = Literal["tracker", "calorimeter", "trackster"]
+Detector = Literal["tracker", "calorimeter", "trackster", "lartpc"]
 
 # name: detector, module, function, class of its configuration
 _BASELINES: dict[str, tuple[Detector, str, str, str]] = {
@@ -38,12 +39,22 @@ _BASELINES: dict[str, tuple[Detector, str, str, str]] = {
     "keep-all": ("trackster", "hitloom.baselines.trackster_cuts", "run_keep_all", "KeepAllConfig"),
     "energy-distance": ("trackster", "hitloom.baselines.trackster_cuts", "run_energy_distance", "EnergyDistanceConfig"),
     "tight-clue3d": ("trackster", "hitloom.baselines.tight_clue3d", "run_tight_clue3d", "TightClue3dConfig"),
+    "no-merging": ("lartpc", "hitloom.baselines.shower_growing", "run_no_merging", "NoMergingConfig"),
+    "shower-growing": ("lartpc", "hitloom.baselines.shower_growing", "run_shower_growing", "ShowerGrowingConfig"),
+    "shower-growing-mop-up": (
+        "lartpc",
+        "hitloom.baselines.shower_growing",
+        "run_shower_growing_mop_up",
+        "ShowerGrowingConfig",
+    ),
 }
 # those that find their best settings on events with truth
 _TUNERS = {
     "distance": "scan_distance",
     "energy-distance": "tune_energy_distance",
     "tight-clue3d": "tune_tight_clue3d",
+    "shower-growing": "tune_shower_growing",
+    "shower-growing-mop-up": "tune_shower_growing_mop_up",
 }
 _TRACKSTER_FEATURES = ("barycenter_z", "raw_energy")
 
@@ -73,7 +84,7 @@ def describe_baselines() -> str:
     --------
     >>> describe_baselines()
     'ckf, helix-dbscan (tracker); distance, merge-all, merge-none, skeleton (calorimeter); energy-distance, keep-all, \
-tight-clue3d (trackster)'
+tight-clue3d (trackster); no-merging, shower-growing, shower-growing-mop-up (lartpc)'
     """
     return "; ".join(f"{', '.join(baseline_names(name))} ({name})" for name in get_args(Detector))
 
@@ -102,9 +113,11 @@ def get_baseline(name: str) -> Baseline:
 def detector_of(event: Event) -> Detector:
     """Return whose event this is.
 
-    With the layer clusters of one trackster it is a trackster's, with the features of many tracksters a calorimeter's,
-    else a tracker's.
+    With the layer clusters of one trackster it is a trackster's, with 2D clusters of a wire view a LArTPC's, with the
+    features of many tracksters a calorimeter's, else a tracker's.
     """
+    if is_shower_event(event):
+        return "lartpc"
     if is_trackster_event(event):
         return "trackster"
     names = event.column_names()
