@@ -93,9 +93,9 @@ def test_teacher_forced_numbers_have_names_of_their_own():
 
 def test_labels_do_not_enter_decisions():
     event, scores = batched(scored())
-    before = decisions(CONFIG, scores)
+    before = decisions(CONFIG, scores, event.energy)
     event.point_y = 1 - event.point_y
-    assert torch.equal(decisions(CONFIG, scores), before)
+    assert torch.equal(decisions(CONFIG, scores, event.energy), before)
 
 
 def test_a_network_that_decides_on_whole_configurations_is_heard():
@@ -144,3 +144,25 @@ def test_a_little_f1_may_be_given_for_energy():
     assert strict["val_f1"] - 0.05 <= loose["val_f1"] <= strict["val_f1"]
     assert strict["val_energy_sum"] <= loose["val_energy_sum"] <= free["val_energy_sum"]
     assert free["val_energy_sum"] == pytest.approx(energy["val_energy_sum"], abs=1e-12)
+
+
+def test_energetic_layer_clusters_are_pruned_at_a_lower_probability():
+    """threshold / (1 + E / energy_scale): 0.5 at no energy, 0.25 at the scale, 0.1 at four times the scale."""
+    config = PruningConfig(threshold=0.5, energy_scale=2.0)
+    probability = torch.tensor([0.49, 0.51, 0.24, 0.26, 0.09, 0.11], dtype=torch.float64)
+    energy = torch.tensor([0.0, 0.0, 2.0, 2.0, 8.0, 8.0])
+    pruned = decisions(config, Scores(point_score=-torch.logit(probability)), energy)
+    assert pruned.tolist() == [False, True] * 3
+
+
+def test_the_threshold_is_chosen_for_decisions_that_look_at_the_energy():
+    pairs = scored(40, seed=5)
+    config = PruningConfig(energy_scale=1.0, scan=ScanConfig(step=0.05))
+    event, scores = batched(pairs)
+    values = {}
+    for cut in np.arange(0.05, 0.99, 0.05).round(10):
+        at = config.model_copy(update={"threshold": float(cut)})
+        values[float(cut)] = validation_rates(validation_sums(at, scores, event))["val_f1"]
+    chosen = choose_threshold(config, pairs)
+    assert values[chosen] == max(values.values())
+    assert len(set(values.values())) > 5

@@ -100,7 +100,8 @@ class PruningConfig(Config):
     ``gate``: cell that takes decisions in; ``memory``: a second cell for each node. ``sage_aggregator``: how a node
     sums its neighbours up (``lstm`` depends on their order). ``heads``: five hidden layers, as published, or none.
     ``recall``: the first state is added to that of every iteration (not published; learns faster).
-    ``threshold``: a layer cluster is pruned above this probability.
+    ``threshold``: a layer cluster is pruned above this probability. ``energy_scale`` (GeV): one of energy E already
+    above ``threshold / (1 + E / energy_scale)``, because more energy is lost by keeping it wrongly; None = all alike.
     """
 
     mode: Literal["autoregressive", "multistep", "tree", "one_pass", "nodes"] = "multistep"
@@ -121,6 +122,7 @@ class PruningConfig(Config):
     tree: TreeConfig = TreeConfig()
     scan: ScanConfig = ScanConfig()
     threshold: float = Field(default=0.5, ge=0, le=1)
+    energy_scale: float | None = Field(default=None, gt=0)
 
     @pydantic.model_validator(mode="after")
     def _fits(self) -> PruningConfig:

@@ -24,6 +24,7 @@ from hitloom.errors import ConfigError
 from hitloom.nn.neighbours import both_ways
 from hitloom.nn.traceable_tree import traceable_log_marginals
 from hitloom.systems.base import ExportSignature
+from hitloom.systems.pruning.config import PruningConfig
 from hitloom.systems.pruning.inputs import TracksterNodes
 from hitloom.systems.pruning.modes import Autoregressive, Marginal, Mode
 from hitloom.systems.pruning.traceable_steps import Step, Steps, scripted_steps
@@ -163,8 +164,20 @@ def contract(system: Pruning, names: tuple[str, ...]) -> dict[str, Any]:
         "features": [{"name": name, "unit": UNITS[name]} for name in PRUNING_FEATURES],
         "missing_time": "any negative number",
         "scaling": "inside the model",
-        "thresholds": {"rule": "pruned if probability > threshold", "threshold": config.threshold},
+        "thresholds": _decision_rule(config),
     } | tree
+
+
+def _decision_rule(config: PruningConfig) -> dict[str, Any]:
+    """Return the rule of a decision in words, with its numbers."""
+    if config.energy_scale is None:
+        return {"rule": "pruned if probability > threshold", "threshold": config.threshold}
+    return {
+        "rule": "pruned if probability * (1 + energy / energy_scale) > threshold",
+        "threshold": config.threshold,
+        "energy_scale": config.energy_scale,
+        "energy_unit": "GeV",
+    }
 
 
 def example_inputs(num_layer_clusters: int, num_links: int) -> dict[str, Tensor]:

@@ -3,11 +3,15 @@
 All numbers are free-running: from the decisions that the network makes by itself. Numbers of a network that was told
 the true decisions are called ``teacher_forced_...``.
 
+With ``energy_scale`` E0 the threshold of a layer cluster of energy E is t / (1 + E / E0): a mistake in F1 counts each
+layer cluster once, one in energy by what it holds.
+
 Shape letters: N layer clusters, C thresholds.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -54,7 +58,7 @@ def validation_sums(
     columns = _columns(scores, event)
     counts = pruning_counts(
         trackster=columns["trackster"], num_tracksters=int(columns["num_tracksters"]), to_prune=columns["to_prune"],
-        pruned=decisions(config, scores).cpu().numpy(), energy=columns["energy"],
+        pruned=decisions(config, scores, event.energy).cpu().numpy(), energy=columns["energy"],
     )  # fmt: skip
     sums = {name: float(values.sum()) for name, values in counts.items()}
     for name, rows in (("positive", columns["to_prune"]), ("negative", ~columns["to_prune"])):
@@ -83,15 +87,21 @@ def _rates(sums: Mapping[str, float], prefix: str) -> dict[str, float]:
     return values | {f"{prefix}auc": 0.0 if area is None else area}
 
 
-def decisions(config: PruningConfig, scores: Scores) -> Tensor:
-    """Return (N,) bool: which layer clusters are pruned at the working point.
+def decisions(config: PruningConfig, scores: Scores, energy: Tensor) -> Tensor:
+    """Return (N,) bool: which layer clusters of this energy (N,) GeV are pruned at the working point.
 
     A network that decides on whole configurations has said so in ``scores.own["pruned"]``.
     """
     if "pruned" in scores.own:
         return scores.own["pruned"]
     assert scores.point_score is not None
-    return (-scores.point_score.detach().double()).sigmoid() > config.threshold
+    probability = (-scores.point_score.detach().double()).sigmoid()
+    return probability * (1 + energy.to(probability) / _scale(config)) > config.threshold
+
+
+def _scale(config: PruningConfig) -> float:
+    """Return the energy (GeV) that halves the threshold of a layer cluster."""
+    return config.energy_scale or math.inf
 
 
 def choose_threshold(config: PruningConfig, scored: Sequence[tuple[Event, Scores]]) -> float:
@@ -107,11 +117,13 @@ def choose_threshold(config: PruningConfig, scored: Sequence[tuple[Event, Scores
         return config.threshold
     cuts = np.round(np.arange(config.scan.step, 1.0 - 1e-9, config.scan.step), 10)
     logit = np.concatenate([item["logit"] for item in columns])
+    energy_kev = np.concatenate([item["energy"] for item in columns])
+    probability = (1 + energy_kev / _KEV / _scale(config)) / (1 + np.exp(-logit.clip(-700, 700)))
     counts = threshold_counts(
-        probability=1 / (1 + np.exp(-logit.clip(-700, 700))), cuts=cuts, num_tracksters=int(start[-1]),
+        probability=probability, cuts=cuts, num_tracksters=int(start[-1]),
         trackster=np.concatenate([item["trackster"] + first for item, first in zip(columns, start, strict=False)]),
         to_prune=np.concatenate([item["to_prune"] for item in columns]),
-        energy=np.concatenate([item["energy"] for item in columns]),
+        energy=energy_kev,
     )  # fmt: skip
 
     def rate(name: str) -> np.ndarray:
