@@ -99,12 +99,14 @@ def display_command(
     """Draw an event and what was found in it in 3D, as one HTML page that works offline."""
     from hitloom.report.family import family_of
     from hitloom.report.page import write_text
-    from hitloom.report.sources import find_event
+    from hitloom.report.sources import find_event, find_events
 
-    found, result = find_event(results, events=events, split=chosen_split(results, split), event_id=event)
+    split = chosen_split(results, split)
+    found, result = find_event(results, events=events, split=split, event_id=event)
     kind = family_of([found], family)
+    beside = find_events(results, kind.companions(result.event_id), events=events, split=split)
     path = output if output is not None else results / f"event-{result.event_id}.html"
-    write_text(path, kind.display_page(found, result, max_points=max_hits))
+    write_text(path, kind.display_pages([(found, result), *beside], max_points=max_hits))
     typer.echo(f"display: {path}")
     if phoenix is not None:
         kind.write_phoenix(found, result, phoenix)

@@ -175,3 +175,15 @@ def _best_entry(row: IntArray, tie: IntArray, num_hits: IntArray, number: int) -
     first[1:] = row[order][1:] != row[order][:-1]
     found[row[order][first]] = order[first]
     return found
+
+
+def name_of(pdg: int) -> str:
+    """Return a code and, where it is known, the kind of particle in words.
+
+    Examples
+    --------
+    >>> name_of(22), name_of(-321)
+    ('photon (22)', '-321')
+    """
+    names = [name for name, members in KINDS.items() if pdg in members]
+    return f"{names[0]} ({pdg})" if names else str(pdg)

@@ -29,7 +29,7 @@ def run_baselines(
         baseline = get_baseline(known)
         settings = baseline.config_class()
         try:
-            results: list[Result] = list(baseline.run(_chosen(events, event_ids), settings))
+            results: list[Result] = list(baseline.run(chosen_events(events, event_ids), settings))
         except HitloomError as error:
             notes.append(f"baseline {name} could not be run: {error}")
             continue
@@ -38,7 +38,7 @@ def run_baselines(
     return found, notes
 
 
-def _chosen(events: Any, event_ids: frozenset[int]) -> Iterator[Event]:
+def chosen_events(events: Any, event_ids: frozenset[int]) -> Iterator[Event]:
     """Yield the events of these ids; a store reads only them."""
     if hasattr(events, "event_ids"):
         yield from (events[row] for row, number in enumerate(events.event_ids.tolist()) if int(number) in event_ids)

@@ -92,11 +92,13 @@ def evaluate_results(
     added, notes = kind.added(settings, store.items, (name, *(baselines or {})), evaluated)
     metrics["diagnostics"] = [*metrics["diagnostics"], *notes]
     for other_name, source in {**(baselines or {}), **added}.items():
-        other = open_baseline(source, name=other_name, split=split, event_ids=evaluated)
-        beside = kind.settings(kind.for_other(given), other, store.items)
+        found = kind.open_other(source, other_name) or source
+        other = open_baseline(found, name=other_name, split=split, event_ids=evaluated)
+        its_events = store.items if other.own_events is None else other.own_events
+        beside = kind.settings(kind.for_other(given), other, its_events)
         own, _ = kind.collect(
             other,
-            store.items,
+            its_events,
             beside,
             main=False,
             inside=Inside(),

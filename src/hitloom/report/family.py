@@ -25,6 +25,7 @@ from hitloom.result import Result
 
 # Asked in this order whether the first event is theirs; the last one takes any.
 _FAMILIES = {
+    "showers": "hitloom.report.showers.family:ShowerFamily",
     "pruning": "hitloom.report.pruning.family:PruningFamily",
     "tracksters": "hitloom.report.tracksters.family:TracksterFamily",
     "tracks": "hitloom.report.track_family:TrackFamily",
@@ -80,6 +81,10 @@ class Family(ABC):
         """Return methods that stand beside any results though nobody named them, and why others could not be run."""
         return {}, []
 
+    def open_other(self, source: Any, name: str) -> Opened | None:
+        """Return what to stand beside the results where it is no folder of results; None = open it as one."""
+        return None
+
     @abstractmethod
     def collect(
         self,
@@ -116,6 +121,14 @@ class Family(ABC):
     @abstractmethod
     def display_page(self, event: Event, result: Result, *, max_points: int | None) -> str:
         """Return the 3D display of an event as an HTML page; None = the family's own limit."""
+
+    def companions(self, event_id: int) -> Sequence[int]:
+        """Return ids of events that are shown together with one, where they are there."""
+        return ()
+
+    def display_pages(self, pairs: Sequence[tuple[Event, Result]], *, max_points: int | None) -> str:
+        """Return the display of an event, the first, and of its companions."""
+        return self.display_page(*pairs[0], max_points=max_points)
 
     def write_phoenix(self, event: Event, result: Result, path: Path) -> None:
         """Write the event for the Phoenix event display.

@@ -26,12 +26,15 @@ class Opened:
         What the inference recorded.
     events : str or None
         Event store that the results name.
+    own_events : re-iterable of Event or None
+        The events themselves, where they are others than those of the main results (another reconstruction).
     """
 
     name: str
     items: Iterable[Result]
     meta: Mapping[str, Any] = field(default_factory=dict)
     events: str | None = None
+    own_events: Iterable[Event] | None = None
 
     @property
     def truth_selected_input(self) -> bool:
@@ -185,3 +188,21 @@ def find_event(
         known.append(result.event_id)
     shown = ", ".join(str(number) for number in known[:5]) + (", ..." if len(known) > 5 else "")
     raise DataError(f"{opened.name}: no result of event {event_id}; there are {shown or 'none'}")
+
+
+def find_events(
+    results: str | Path | Opened | Iterable[Result],
+    event_ids: Iterable[int],
+    *,
+    events: str | Path | Iterable[Event] | None = None,
+    split: str | None = None,
+) -> list[tuple[Event, Result]]:
+    """Return those of the events ``event_ids`` that are among the results."""
+    from hitloom.report.pairs import pairs_of
+
+    wanted = frozenset(event_ids)
+    if not wanted:
+        return []
+    opened = open_results(results, split=split)
+    store = open_events(events if events is not None else opened.events, where=opened.name)
+    return list(pairs_of(store.items, Only(items=opened.items, event_ids=wanted)))

@@ -1,0 +1,1 @@
+"""Evaluation of shower growing: events are wire views, points are 2D clusters, results group them."""
