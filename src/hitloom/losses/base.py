@@ -18,14 +18,11 @@ class Loss:
     weights : dict of float, by the same names; a missing name weighs 1
     counts : dict of int
         Pairs or points behind each part. A part without any is 0 (never NaN) and its count says so.
-    watched : dict of () tensors
-        Values that training logs beside the loss, without a gradient.
     """
 
     parts: dict[str, Tensor]
     weights: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-    watched: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def total(self) -> Tensor:
@@ -38,5 +35,4 @@ class Loss:
             parts=self.parts | {name: part},
             weights=self.weights | {name: weight},
             counts=self.counts | {name: count},
-            watched=self.watched,
         )

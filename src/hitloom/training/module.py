@@ -14,6 +14,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from torch import Tensor
 
 from hitloom.errors import DataError
 from hitloom.event import Event
@@ -110,7 +111,7 @@ class Task(pl.LightningModule):
             self._zero_grad()
             if merged is None:
                 current = None
-                self.manual_backward(sum(p.sum() * 0.0 for p in self.system.parameters() if p.requires_grad))
+                self.manual_backward(self._nothing())
             else:
                 scores, loss = self._backward(merged, batch_idx, divisor=num_devices / self.trainer.world_size)
                 add_mean(self.sums, f"loss_tier_{tier}", loss.total)
@@ -127,10 +128,13 @@ class Task(pl.LightningModule):
         loss = self.system.loss(scores, batch)
         if not bool(torch.isfinite(loss.total)):
             self._refuse(loss, batch, batch_idx)
-        self.manual_backward(loss.total / divisor)
-        for name, value in loss.watched.items():
-            add_mean(self.sums, name, value)
+        total = loss.total / divisor
+        self.manual_backward(total + self._nothing() if self.trainer.world_size > 1 else total)
         return scores, loss
+
+    def _nothing(self) -> Tensor:
+        """Return a loss of 0 on which every parameter rests: several devices wait for the gradients of each other."""
+        return torch.stack([p.sum() * 0.0 for p in self.system.parameters() if p.requires_grad]).sum()
 
     def _step(self, step: int) -> None:
         """Take the step of the epoch with the number ``step``."""
