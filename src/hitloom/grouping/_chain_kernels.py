@@ -198,40 +198,58 @@ def _slope(x, w, start, links, most):
 
 
 @njit(cache=True, nogil=True)
-def continued_by(x, w, ahead, behind, heads, tails, min_hits, num_fitted, gap, angle, offset):
+def _angles(x, w, starts, links, min_hits, num_fitted):
+    """Return (C,) the angle of each chain at one end, not a number for chains that are too short to have one."""
+    angles = np.full(starts.shape[0], np.nan)
+    for c in range(starts.shape[0]):
+        slope, count = _slope(x, w, starts[c], links, num_fitted)
+        if count >= min_hits:
+            angles[c] = math.atan(slope)
+    return angles
+
+
+@njit(cache=True, nogil=True)
+def _off_line(dx, dw, angle):
+    """Return how far a point lies from a line through the origin; 0 for a line without angle."""
+    return 0.0 if math.isnan(angle) else abs(dx * math.cos(angle) - dw * math.sin(angle))
+
+
+@njit(cache=True, nogil=True)
+def continued_by(x, w, ahead, behind, heads, tails, min_hits, num_fitted, gap, angle, offset, known):
     """Return (C,) the chain whose head continues each chain, NONE where none does; the choice is mutual.
 
     ``ahead``, ``behind`` (M,): the next and the previous hit of a chain, NONE at its ends. Heads must be in order of
     ``w``. The tail of one chain and the head of the other lie nearer than ``gap``, the directions there differ by
     less than ``angle``, and each end lies nearer than ``offset`` to the line of the other; of several the nearest.
+    Chains of fewer than ``min_hits`` have no direction and are not joined. ``known`` (C,) are joins that were made
+    before, NONE where none was: where there are any, one chain of a new join may be without direction.
     """
     num = heads.shape[0]
+    taken = np.zeros(num, np.bool_)
+    short = known.shape[0] > 0
+    for c in range(known.shape[0]):
+        if known[c] != NONE:
+            taken[known[c]] = True
     tail_to = np.full(num, NONE, np.int64)
     head_to = np.full(num, NONE, np.int64)
     far = np.full(num, np.inf)
     near = np.full(num, np.inf)
-    angles = np.empty(num)
-    for c in range(num):
-        slope, count = _slope(x, w, heads[c], ahead, num_fitted)
-        angles[c] = math.atan(slope) if count >= min_hits else np.nan
+    at_head = _angles(x, w, heads, ahead, min_hits, num_fitted)
+    at_tail = _angles(x, w, tails, behind, min_hits, num_fitted)
     place = w[heads]
     for c in range(num):
         end = tails[c]
-        slope, count = _slope(x, w, end, behind, num_fitted)
-        if count < min_hits:
+        if short and known[c] != NONE:
             continue
-        mine = math.atan(slope)
         for d in range(np.searchsorted(place, w[end], "right"), num):
-            if place[d] - w[end] >= gap:
-                break
-            if math.isnan(angles[d]) or abs(angles[d] - mine) >= angle:
-                continue
             dx, dw = x[heads[d]] - x[end], place[d] - w[end]
+            if dw >= gap:
+                break
+            missing = int(math.isnan(at_tail[c])) + int(math.isnan(at_head[d]))
+            if taken[d] or missing == 2 or (missing == 1 and not short) or abs(at_head[d] - at_tail[c]) >= angle:
+                continue
             away = math.hypot(dx, dw)
-            aside = max(
-                abs(dx * math.cos(mine) - dw * math.sin(mine)), abs(dx * math.cos(angles[d]) - dw * math.sin(angles[d]))
-            )
-            if away >= gap or aside >= offset:
+            if away >= gap or max(_off_line(dx, dw, at_tail[c]), _off_line(dx, dw, at_head[d])) >= offset:
                 continue
             if away < far[c]:
                 far[c] = away
@@ -239,7 +257,11 @@ def continued_by(x, w, ahead, behind, heads, tails, min_hits, num_fitted, gap, a
             if away < near[d]:
                 near[d] = away
                 head_to[d] = c
-    return mutual(tail_to, head_to)
+    joins = mutual(tail_to, head_to)
+    for c in range(known.shape[0]):
+        if known[c] != NONE:
+            joins[c] = known[c]
+    return joins
 
 
 @njit(cache=True, nogil=True)

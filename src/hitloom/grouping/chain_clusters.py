@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hitloom.config import Config
 from hitloom.grouping import _chain_kernels as kernels
@@ -38,7 +38,9 @@ class ChainConfig(Config):
     max_association_gap, max_association_angle, max_association_offset
         cm between the ends, rad between the directions there, and cm from each end to the line of the other.
     min_association_hits, num_direction_hits
-        Chains with fewer hits are not joined; hits at an end that give its direction.
+        Chains with fewer hits have no direction; hits at an end that give its direction.
+    associate_short
+        Whether, after that, a chain without direction may continue one that has a direction.
     """
 
     max_gap_layers: int = Field(default=2, ge=0)
@@ -54,6 +56,13 @@ class ChainConfig(Config):
     max_association_offset: float = Field(default=0.5, ge=0.0)
     min_association_hits: int = Field(default=3, ge=2)
     num_direction_hits: int = Field(default=6, ge=2)
+    associate_short: bool = True
+
+    @model_validator(mode="after")
+    def _check(self) -> ChainConfig:
+        if self.num_direction_hits < self.min_association_hits:
+            raise ValueError("num_direction_hits must not be below min_association_hits")
+        return self
 
 
 def chain_clusters(
@@ -99,11 +108,13 @@ def chain_clusters(
     if config.merge_back:
         kernels.attach(x, energy, first, aside, chain, near)
     if config.associate:
-        continued = kernels.continued_by(
-            x, w, ahead, behind, heads, tails,
+        rules = (
             config.min_association_hits, config.num_direction_hits, config.max_association_gap * scale,
             config.max_association_angle, config.max_association_offset * scale,
         )  # fmt: skip
+        continued = kernels.continued_by(x, w, ahead, behind, heads, tails, *rules, np.empty(0, np.int64))
+        if config.associate_short and len(continued):
+            continued = kernels.continued_by(x, w, ahead, behind, heads, tails, *rules, continued)
         kernels.rename(chain, continued)
     labels[order] = chain
     return first_seen(labels)
