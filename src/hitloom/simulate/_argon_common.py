@@ -14,10 +14,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hitloom.simulate.lartpc_physics import DENSITY, ELECTRON_MASS
+from hitloom.simulate.lartpc_physics import DENSITY
 from hitloom.simulate.lartpc_tables import LOWEST, PER_DECADE
 
 NUM_PARTICLES, NUM_DEPOSITS, FULL = 0, 1, 2
+# as numpy integers: one compiled form of a function serves all of them
+ELECTRON, POSITRON, MUON, PHOTON, NEUTRAL_PION, PION, PROTON = (
+    np.int64(11), np.int64(-11), np.int64(13), np.int64(22), np.int64(111), np.int64(211), np.int64(2212),
+)  # fmt: skip
 XI = 0.307075 / 2 * 18.0 / 39.948 * DENSITY  # MeV/cm: K Z/A rho / 2
 _LOG_LOWEST = math.log(LOWEST)
 _PER_LOG = PER_DECADE / math.log(10.0)
@@ -232,9 +236,3 @@ def forward_cosine(rng, energy, mass):
     beta = math.sqrt(energy * (energy + 2.0 * mass)) / total
     draw = 2.0 * rng.random() - 1.0
     return (draw + beta) / (1.0 + beta * draw)
-
-
-@njit(cache=True)
-def kinetic_after_pair(energy, share):
-    """Return the kinetic energy of one of a pair that gets a share of the photon."""
-    return max(energy * share - ELECTRON_MASS, 0.0)

@@ -8,18 +8,17 @@ import math
 import numpy as np
 from numba import njit
 
-from hitloom.simulate._argon_common import FULL, NUM_DEPOSITS, NUM_PARTICLES
-from hitloom.simulate._argon_showers import ELECTRON, PHOTON, POSITRON, move_electron, move_photon
-from hitloom.simulate._argon_tracks import NEUTRAL_PION, decay_neutral_pion, move_track
+from hitloom.simulate._argon_common import ELECTRON, FULL, NEUTRAL_PION, NUM_DEPOSITS, NUM_PARTICLES, PHOTON, POSITRON
+from hitloom.simulate._argon_showers import move_electron, move_photon
+from hitloom.simulate._argon_tracks import decay_neutral_pion, move_track
 
 
 @njit(cache=True)
 def transport(rng, bank, tables, settings):
     """Take every particle of the bank to its end, and all that comes of it; False when the bank is too small."""
-    row = 0
-    while row < bank.counts[NUM_PARTICLES]:
-        if bank.counts[FULL]:
-            return False
+    for row in range(len(bank.ids)):  # secondaries are appended meanwhile
+        if row >= bank.counts[NUM_PARTICLES] or bank.counts[FULL]:
+            break
         pdg = bank.ids[row, 0]
         place = (bank.particles[row, 0], bank.particles[row, 1], bank.particles[row, 2])
         px, py, pz = bank.particles[row, 6], bank.particles[row, 7], bank.particles[row, 8]
@@ -35,7 +34,6 @@ def transport(rng, bank, tables, settings):
                 move_electron(rng, bank, row, place, direction, energy, tables, settings)
             else:
                 move_track(rng, bank, row, place, direction, energy, tables, settings)
-        row += 1
     return bank.counts[FULL] == 0
 
 

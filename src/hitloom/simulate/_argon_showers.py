@@ -12,6 +12,9 @@ import math
 from numba import njit
 
 from hitloom.simulate._argon_common import (
+    ELECTRON,
+    PHOTON,
+    POSITRON,
     XI,
     add_particle,
     ahead,
@@ -21,7 +24,6 @@ from hitloom.simulate._argon_common import (
     deposit_here,
     end_particle,
     forward_cosine,
-    kinetic_after_pair,
     lookup,
     mean_loss,
     position,
@@ -32,7 +34,6 @@ from hitloom.simulate._argon_common import (
 )
 from hitloom.simulate.lartpc_physics import ELECTRON_MASS, RADIATION_LENGTH, SCREENING, SCREENING_OFFSET
 
-ELECTRON, POSITRON, PHOTON = 11, -11, 22
 _MOST = 1000  # draws before a rejection gives up
 _FIRST_0, _SECOND_0 = 20.867 - SCREENING_OFFSET, 20.209 - SCREENING_OFFSET
 _EVEN_SHARES_BELOW = 2.1  # MeV; the screening functions do not hold for pairs of slower photons
@@ -200,7 +201,8 @@ def move_electron(rng, bank, row, place, direction, energy, tables, settings):
 def _make_pair(rng, bank, row, place, direction, energy, settings):
     """A photon becomes an electron and a positron."""
     share = pair_share(rng, energy)
-    first, second = kinetic_after_pair(energy, share), kinetic_after_pair(energy, 1.0 - share)
+    first = max(energy * share - ELECTRON_MASS, 0.0)
+    second = max(energy - 2.0 * ELECTRON_MASS - first, 0.0)
     angle = any_angle(rng)
     one = turned(direction, forward_cosine(rng, first, ELECTRON_MASS), angle)
     other = turned(direction, forward_cosine(rng, second, ELECTRON_MASS), angle + math.pi)

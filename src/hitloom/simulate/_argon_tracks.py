@@ -12,6 +12,13 @@ import math
 from numba import njit
 
 from hitloom.simulate._argon_common import (
+    ELECTRON,
+    MUON,
+    NEUTRAL_PION,
+    PHOTON,
+    PION,
+    POSITRON,
+    PROTON,
     XI,
     add_particle,
     ahead,
@@ -38,8 +45,6 @@ from hitloom.simulate.lartpc_physics import (
     RADIATION_LENGTH,
 )
 
-MUON, PION, NEUTRAL_PION, PROTON = 13, 211, 111, 2212
-_PHOTON = 22
 _DECAYED_SHARE = 0.28  # of stopped negative muons; nuclei capture the others
 _STOP = 0.5  # MeV; slower tracks stop on the spot (a proton of 0.5 MeV goes 0.01 mm)
 _SLOWEST = 30.0  # MeV; slower hadrons do not interact
@@ -70,7 +75,7 @@ def _knock(rng, bank, row, place, direction, energy, largest, beta2, settings):
     twice = 2.0 * ELECTRON_MASS
     cosine = math.sqrt(knocked * (largest + twice) / (largest * (knocked + twice)))
     away = turned(direction, min(cosine, 1.0), any_angle(rng))
-    add_particle(bank, 11, row, place, away, knocked, ELECTRON_MASS)
+    add_particle(bank, ELECTRON, row, place, away, knocked, ELECTRON_MASS)
     return energy - knocked
 
 
@@ -80,7 +85,7 @@ def _nuclear_photons(rng, bank, row, place, mean, available):
     for _ in range(rng.poisson(mean)):
         photon = 0.5 + 1.5 * rng.standard_exponential()
         if photon < available:
-            add_particle(bank, _PHOTON, row, place, anywhere(rng), photon, 0.0)
+            add_particle(bank, PHOTON, row, place, anywhere(rng), photon, 0.0)
             available -= photon
     return available
 
@@ -154,7 +159,7 @@ def _decay(rng, bank, row, place, pdg):
             if rng.random() < x * x * (3.0 - 2.0 * x):
                 break
         electron = max(x * _MICHEL_END - ELECTRON_MASS, 0.0)
-        add_particle(bank, 11 if pdg > 0 else -11, row, place, anywhere(rng), electron, ELECTRON_MASS)
+        add_particle(bank, ELECTRON if pdg > 0 else POSITRON, row, place, anywhere(rng), electron, ELECTRON_MASS)
     elif pdg == MUON:
         _nuclear_photons(rng, bank, row, place, 2.0, MUON_MASS)
 
@@ -173,7 +178,7 @@ def decay_neutral_pion(rng, bank, row, place, momentum):
         photon = total / 2.0 * (1.0 + sign * beta * rest)
         cosine = (sign * rest + beta) / (1.0 + sign * beta * rest)
         around = angle if sign > 0 else angle + math.pi
-        add_particle(bank, _PHOTON, row, place, turned(direction, cosine, around), photon, 0.0)
+        add_particle(bank, PHOTON, row, place, turned(direction, cosine, around), photon, 0.0)
 
 
 @njit(cache=True)
