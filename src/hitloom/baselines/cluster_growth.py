@@ -97,11 +97,11 @@ def grow(
         allowance=config.vertex_angle,
     )
     owner = np.where(seeds, np.arange(len(seeds)), -1)  # row of the seed
-    _give_to_best(owner, np.flatnonzero(seeds), kinds, geometry.distance)
+    give_to_best(owner, np.flatnonzero(seeds), kinds, geometry.distance)
     for row in np.lexsort((geometry.num_hits, geometry.length))[::-1]:
         if owner[row] < 0:
             owner[row] = row
-            _give_to_best(owner, np.array([row]), kinds, geometry.distance)
+            give_to_best(owner, np.array([row]), kinds, geometry.distance)
     labels = np.arange(num_clusters)
     labels[geometry.row] = geometry.row[owner]
     if nearest is not None:
@@ -110,7 +110,7 @@ def grow(
     return _numbered(labels)
 
 
-def _give_to_best(owner: Ints, seeds: Ints, kinds: NDArray[np.int8], distance: Floats) -> None:
+def give_to_best(owner: Ints, seeds: Ints, kinds: NDArray[np.int8], distance: Floats) -> None:
     """Set the owner of the free clusters that the seeds reach."""
     free = owner < 0
     best: dict[int, tuple[int, int, float, int]] = {}
