@@ -19,6 +19,8 @@ class Source(StrEnum):
     ticl = "ticl"
     processed = "processed"
     pruning = "pruning"
+    pandora = "pandora"
+    pandora_pt = "pandora-pt"
     store = "store"
 
 
@@ -31,6 +33,8 @@ class Target(StrEnum):
     ticl = "ticl"
     processed = "processed"
     pruning = "pruning"
+    pandora = "pandora"
+    pandora_pt = "pandora-pt"
 
 
 class Layout(StrEnum):
@@ -78,6 +82,20 @@ class AllNoise(StrEnum):
 
     keep = "keep"
     drop = "drop"
+
+
+class Form(StrEnum):
+    """Forms of tensor files of 2D clusters."""
+
+    of_list = "list"
+    of_dict = "dict"
+
+
+class Denominator(StrEnum):
+    """Hits that a share of a cluster counts."""
+
+    all = "all"
+    matched = "matched"
 
 
 def convert(
@@ -142,17 +160,43 @@ def convert(
     geometry: Annotated[
         str, typer.Option(help="Pruning: layers of files that hold none: a name, or a path of a .csv.")
     ] = "hgcal-v17",
+    clusters_tree: Annotated[
+        str | None, typer.Option(help="Pandora: tree of the 2D clusters; default: clusters, or the only one there.")
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Pandora: detector to hold constants against; default: recognised by them.")
+    ] = None,
+    views: Annotated[str, typer.Option(help="Pandora: wire views to take, letters of U, V, W.")] = "UVW",
+    preset: Annotated[
+        int | None, typer.Option(help="Pandora: columns of tensor files, 1 to 10; default: by their number, written 8.")
+    ] = None,
+    form: Annotated[Form, typer.Option(help="Pandora: form of tensor files; dict holds the particles too.")] = (
+        Form.of_dict
+    ),
+    denominator: Annotated[
+        Denominator, typer.Option(help="Pandora: hits that the similarity in tensor files counts: all, or with truth.")
+    ] = Denominator.all,
+    balance_events: Annotated[
+        bool, typer.Option("--balance-events", help="Pandora: as many slices from the beam as others.")
+    ] = False,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Pandora: take so many slices, which the seed says.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Pandora: seed of --sample and --balance-events.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier conversion wrote.")] = False,
 ) -> None:
     """Convert events of other formats into an event store, or a store into them (--to).
 
     trackml: CSV files. pyg: files of EggNet, acorn, Exa.TrkX. ticl: ROOT files of TICL's dumper; written as one file
     (*.root) or as a folder with train, val, test. processed: samples of TICL's linking. pruning: tracksters of layer
-    clusters as ROOT or JSON, one event for each; written as one file (*.root, *.json) or such a folder.
+    clusters as ROOT or JSON, one event for each; written as one file (*.root, *.json) or such a folder. pandora: 2D
+    clusters in argon as ROOT, one event for each wire view; --skip and --limit count slices. pandora-pt: such views as
+    tensor files, <slice>_<U|V|W>.pt.
     """
     from hitloom.data.convert import TiclOptions
     from hitloom.data.convert import convert as run
     from hitloom.data.pruning_files import LAYOUTS, PruningOptions
+    from hitloom.data.shower_convert import PandoraOptions, view_codes
 
     chosen = None if layout is None else layout.value
     of_pruning = chosen if chosen in LAYOUTS else None
@@ -188,6 +232,17 @@ def convert(
             majority=majority.value,
             all_noise=all_noise.value,
             geometry=geometry,
+        ),
+        pandora=PandoraOptions(
+            tree=clusters_tree,
+            detector=detector,
+            views=view_codes(views),
+            preset=preset,
+            form=form.value,
+            denominator=denominator.value,
+            balance=balance_events,
+            sample=sample,
+            seed=seed,
         ),
         overwrite=overwrite,
         tick=watched,

@@ -1,7 +1,7 @@
 """Conversion between the formats of others and the event store, event by event.
 
 TrackML CSV, ``.pyg`` files of EggNet, acorn and Exa.TrkX, ROOT files of TICL, ``processed`` folders of TICL's linking,
-files of tracksters for pruning.
+files of tracksters for pruning, ROOT and tensor files of 2D clusters in argon.
 """
 
 from __future__ import annotations
@@ -13,12 +13,20 @@ from typing import Any
 
 from hitloom._version import __version__
 from hitloom.data.pruning_files import PruningOptions, is_pruning_file
+from hitloom.data.shower_convert import (
+    PandoraOptions,
+    open_root,
+    open_tensors,
+    write_root,
+    write_tensors_of,
+)
+from hitloom.data.shower_files import is_pandora_file
 from hitloom.data.store_writer import is_store
 from hitloom.errors import DataError, nearest
 from hitloom.event import Event
 
-SOURCES = ("trackml", "pyg", "ticl", "processed", "pruning", "store")
-TARGETS = ("store", "trackml", "pyg", "ticl", "processed", "pruning")
+SOURCES = ("trackml", "pyg", "ticl", "processed", "pruning", "pandora", "pandora-pt", "store")
+TARGETS = ("store", "trackml", "pyg", "ticl", "processed", "pruning", "pandora", "pandora-pt")
 Tick = Callable[[Iterable[Event], int | None], Iterable[Event]]
 Splits = dict[str, list[int]]
 
@@ -38,7 +46,7 @@ class TiclOptions:
 
 
 def guess_format(source: Path) -> str:
-    """Return the format of a path: store, pyg, ticl, pruning, processed or trackml.
+    """Return the format of a path, one of :data:`SOURCES`.
 
     Raises
     ------
@@ -52,13 +60,18 @@ def guess_format(source: Path) -> str:
     if source.suffix == ".json":
         return "pruning"
     if source.suffix == ".root":
-        return "pruning" if is_pruning_file(source) else "ticl"
+        return "pruning" if is_pruning_file(source) else "pandora" if is_pandora_file(source) else "ticl"
+    if source.suffix == ".pt":
+        return "pandora-pt"
     if source.is_dir():
         from hitloom.data.processed_folder import is_processed
         from hitloom.data.pyg_files import event_files
+        from hitloom.data.shower_tensor_folder import holds_tensors
 
         for path in sorted(source.rglob("*.root"))[:1]:
             return guess_format(path)
+        if holds_tensors(source):
+            return "pandora-pt"
         if is_processed(source):
             return "processed"
         if event_files(source):
@@ -83,6 +96,7 @@ def convert(
     extra_features: bool = False,
     ticl: TiclOptions | None = None,
     pruning: PruningOptions | None = None,
+    pandora: PandoraOptions | None = None,
     overwrite: bool = False,
     tick: Tick | None = None,
 ) -> int:
@@ -106,6 +120,8 @@ def convert(
         For ROOT files of TICL.
     pruning : PruningOptions or None
         For files of tracksters: how they are read; the names of the trees also where they are written.
+    pandora : PandoraOptions or None
+        For files of 2D clusters, ROOT and tensors. For them ``skip`` and ``limit`` count slices, not views.
     tick : callable or None
         ``tick(events, total)`` wraps the iterator, to show progress.
 
@@ -121,9 +137,13 @@ def convert(
             raise DataError(f"unknown {name} '{value}'.{nearest(value, valid)}")
     if source_format == target_format:
         raise DataError(f"{source}: is {source_format} already; mend: another --to")
-    ticl, pruning = ticl or TiclOptions(), pruning or PruningOptions()
+    ticl, pruning, pandora = ticl or TiclOptions(), pruning or PruningOptions(), pandora or PandoraOptions()
+    events: Iterable[Event]
     if source_format == "pruning":
         events, total, splits, facts = _open_pruning(source, pruning, skip, limit)
+    elif source_format in ("pandora", "pandora-pt"):
+        open_ = open_root if source_format == "pandora" else open_tensors
+        events, total, splits, facts = open_(source, pandora, skip, limit)
     else:
         events, total, splits, facts = _open(
             source, source_format, detectors, skip, limit, subset, unit, extra_features, ticl
@@ -141,6 +161,9 @@ def convert(
     if target_format == "pruning":
         return _to_pruning(watched, target, pruning, overwrite, splits)
     split_of = None if splits is None else {event_id: name for name, ids in splits.items() for event_id in ids}
+    if target_format in ("pandora", "pandora-pt"):
+        write = write_root if target_format == "pandora" else write_tensors_of
+        return write(watched, target, pandora, overwrite, split_of)
     if target_format == "processed":
         from hitloom.data.processed_folder import write_processed
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hitloom.data.shower_columns import preset_columns
 from hitloom.data.shower_files import PandoraSource, open_pandora, read_pandora
-from hitloom.data.shower_layout import VIEWS, VIEWS_STRIDE, view_code
+from hitloom.data.shower_layout import VIEWS, VIEWS_STRIDE, shower_event_id, view_code
 from hitloom.data.shower_root import from_beam
 from hitloom.data.shower_tensor_folder import find_tensors, read_tensor_files, write_tensor_folder
 from hitloom.data.shower_tensors import FORMS, Form
@@ -68,25 +68,38 @@ class PandoraOptions:
             preset_columns(self.preset)
 
 
+def view_codes(letters: str) -> tuple[int, ...]:
+    """Return the codes of views that letters name.
+
+    Examples
+    --------
+    >>> view_codes("UW")
+    (4, 6)
+    """
+    codes = {letter: code for code, letter in VIEWS.items()}
+    unknown = [letter for letter in letters.upper() if letter not in codes]
+    if unknown or not letters:
+        raise DataError(f"views '{letters}': letters of U, V and W were wanted")
+    return tuple(sorted({codes[letter] for letter in letters.upper()}))
+
+
 def open_root(
     source: Path, options: PandoraOptions, skip: int, limit: int | None
 ) -> tuple[Iterator[Event], int, Splits | None, dict[str, Any]]:
-    """Return the views of ROOT files, at most how many, their splits (filled while they are read), what is known."""
+    """Return the views of ROOT files, how many at most, their splits (views without clusters too), what is known."""
     opened = open_pandora(source, tree=options.tree, detector=options.detector, views=options.views)
     rows = np.arange(len(opened.slices))[skip:][:limit]
     if options.balance:
         rows = balanced(opened, rows, options.seed)
     rows = sampled(rows, opened.slices, options)
-    splits: Splits = {}
-
-    def noted() -> Iterator[Event]:
-        for event in read_pandora(opened, rows=rows):
-            splits.setdefault(opened.split_of(event) or "", []).append(int(event.event_id))
-            yield event
-
-    named = any(file.split is not None for file in opened.files)
+    splits: Splits | None = None
+    if any(file.split is not None for file in opened.files):
+        splits = {}
+        for slice_ in opened.slices[rows].tolist():
+            ids = [shower_event_id(slice_, view) for view in opened.views]
+            splits.setdefault(opened.split_of_slice(slice_) or "", []).extend(ids)
     facts = asdict(options) | {"detector": opened.files[0].constants.detector}
-    return noted(), len(rows) * len(opened.views), splits if named else None, facts
+    return read_pandora(opened, rows=rows), len(rows) * len(opened.views), splits, facts
 
 
 def open_tensors(

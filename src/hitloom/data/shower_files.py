@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hitloom.data.pruning_root import tree_names
 from hitloom.data.root_read import branch_names, find_root, opened
 from hitloom.data.shower_branches import CLUSTER_ID, HIT_CLUSTER
-from hitloom.data.shower_layout import VIEWS, slice_number
+from hitloom.data.shower_layout import VIEWS
 from hitloom.data.shower_root import PandoraFile, file_views, look
 from hitloom.errors import DataError
 from hitloom.event import Event
@@ -38,9 +38,9 @@ class PandoraSource:
         splits = [file.split for file in self.files for _ in range(file.num_entries)]
         return dict(zip(self.slices.tolist(), splits, strict=True))
 
-    def split_of(self, event: Event) -> str | None:
-        """Return the split of an event that was read: the folder train, val or test of its file."""
-        return self._split_of_slice[slice_number(event)]
+    def split_of_slice(self, number: int) -> str | None:
+        """Return the split of a slice: the folder train, val or test of its file."""
+        return self._split_of_slice[number]
 
 
 def open_pandora(

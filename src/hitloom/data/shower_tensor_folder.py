@@ -94,7 +94,7 @@ def write_tensor_folder(
         When the folder is taken or there is no event. Nothing is left then.
     """
     folder = Path(folder)
-    refuse_existing(folder, overwrite=overwrite, may_replace=_holds_tensors)
+    refuse_existing(folder, overwrite=overwrite, may_replace=_holds_only_tensors)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = temporary_name(folder)
     number = 0
@@ -113,7 +113,12 @@ def write_tensor_folder(
     return number
 
 
-def _holds_tensors(path: Path) -> bool:
+def holds_tensors(path: Path) -> bool:
+    """Return whether there is a tensor file of a wire view in a folder."""
+    return any(path.rglob("*_[UVW].pt"))
+
+
+def _holds_only_tensors(path: Path) -> bool:
     """Whether a folder holds nothing but such folders with tensor files."""
     if not path.is_dir() or not {entry.name for entry in path.iterdir()} <= {*SPLITS, WITHOUT_SPLIT}:
         return False
