@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hitloom.data.store import EventStore
 
 _TOY = "The shapes of the showers are toy: see docs/calorimeter.md for what they reproduce."
+_TOY_ARGON = "Cascades, readout and clusters are toy: see docs/lartpc.md for what they reproduce."
 
 app = typer.Typer(no_args_is_help=True, help="Simulate events into an event store.")
 
@@ -160,6 +161,43 @@ def close_showers(
     as_root = f", as ROOT file {root}" if root else ""
     typer.echo(f"{len(store)} tracksters of {events} collisions in {output}{as_root}")
     typer.echo(_TOY)
+
+
+@app.command()
+def lartpc(
+    output: Output = Path("events"),
+    events: Annotated[int, typer.Option("--events", "-n", min=1, help="Number of slices, of three views each.")] = 10,
+    detector: Annotated[
+        str | None, typer.Option("--detector", help="Name in the table, or a YAML file; default dune-fd-hd.")
+    ] = None,
+    seed: Seed = 0,
+    first_event_id: FirstEventId = 0,
+    num_processes: NumProcesses = None,
+    root: Annotated[
+        Path | None, typer.Option("--root", help="Also write this ROOT file, in the layout of Pandora's training.")
+    ] = None,
+    overwrite: Overwrite = False,
+    config: ConfigFile = None,
+    set_: Set = None,
+) -> None:
+    """Showers and tracks in liquid argon: hits of three wire views in small 2D clusters, with truth.
+
+    Each view is an event of its own. Cascades, readout and clusters are toy. The same seed gives the same events
+    whatever the number of processes. For example ``--set generator.num_pi0=[1,2]``.
+    """
+    from hitloom.data.lartpc_detectors import get_detector
+    from hitloom.simulate.lartpc_config import LArTPCConfig
+
+    options = {"detector": detector}
+    settings = _settings(LArTPCConfig, options, config=config, overrides=set_, where="lartpc simulation")
+    get_detector(settings.detector)
+    store = _run(
+        settings, output, num_events=events, seed=seed, first_event_id=first_event_id, num_processes=num_processes,
+        overwrite=overwrite, root=root,
+    )  # fmt: skip
+    as_root = f", as ROOT file {root}" if root else ""
+    typer.echo(f"{len(store)} views of {events} slices in {output}{as_root}")
+    typer.echo(_TOY_ARGON)
 
 
 @app.command()

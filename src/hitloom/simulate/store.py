@@ -11,9 +11,10 @@ from hitloom.errors import ConfigError
 from hitloom.event import Event
 from hitloom.simulate.calorimeter_config import CalorimeterConfig
 from hitloom.simulate.close_showers_config import CloseShowersConfig
+from hitloom.simulate.lartpc_config import LArTPCConfig
 from hitloom.simulate.tracker_config import TrackerConfig
 
-Config = TrackerConfig | CalorimeterConfig | CloseShowersConfig
+Config = TrackerConfig | CalorimeterConfig | CloseShowersConfig | LArTPCConfig
 
 
 def simulate_to_store(
@@ -34,13 +35,14 @@ def simulate_to_store(
     Parameters
     ----------
     num_events
-        Collisions; one of close-by showers is several events, one for each trackster.
+        Collisions; one of close-by showers is several events, one for each trackster, and a slice in liquid argon is
+        three, one for each wire view.
     trackml : path or None
         Tracker only: also write the events as TrackML CSV files into this new folder (or ``*.zip``); with
         ``config.detectors`` the detector file goes beside them.
     root : path or None
         Calorimeter: also write the events into this new ROOT file, in the schema of TICL's dumper; close-by showers: in
-        the layout of pruning.
+        the layout of pruning; liquid argon: in that of Pandora's training.
     on_event : callable
         Called with the number of collisions done.
 
@@ -76,6 +78,10 @@ def simulate_to_store(
         from hitloom.data.pruning_write import write_pruning
 
         write_pruning(iter(store), root, overwrite=overwrite)
+    elif root is not None and isinstance(config, LArTPCConfig):
+        from hitloom.data.shower_write import write_pandora
+
+        write_pandora(iter(store), root, overwrite=overwrite)
     elif root is not None:
         from hitloom.data.ticl_write import write_ticl
 
@@ -93,6 +99,10 @@ def _collisions(
         from hitloom.simulate.close_showers import simulate_collisions
 
         return simulate_collisions(config, **numbers)
+    if isinstance(config, LArTPCConfig):
+        from hitloom.simulate.lartpc import simulate_slices
+
+        return simulate_slices(config, **numbers)
     if isinstance(config, TrackerConfig):
         from hitloom.simulate.tracker import simulate_tracker
 
@@ -103,10 +113,12 @@ def _collisions(
 
 
 def _provenance(config: Config, *, seed: int) -> dict[str, object]:
-    from hitloom.simulate import calorimeter_config, close_showers_config, tracker
+    from hitloom.simulate import calorimeter_config, close_showers_config, lartpc_config, tracker
 
     if isinstance(config, TrackerConfig):
         return tracker.provenance_of(config, seed=seed)
     if isinstance(config, CloseShowersConfig):
         return close_showers_config.provenance_of(config, seed=seed)
+    if isinstance(config, LArTPCConfig):
+        return lartpc_config.provenance_of(config, seed=seed)
     return calorimeter_config.provenance_of(config, seed=seed)
