@@ -1,4 +1,4 @@
-"""``hitloom demo``: from nothing to tracks, linked or pruned tracksters, numbers and pictures on a laptop."""
+"""``hitloom demo``: from nothing to tracks, linked or pruned tracksters, grown showers, numbers and pictures."""
 
 from __future__ import annotations
 
@@ -101,3 +101,20 @@ def pruning(
 
     sizes = TINY if tiny else replace(SIZES, num_test=collisions)
     run_pruning_demo(output, seed=seed, main=mode, sizes=sizes, from_scratch=from_scratch or tiny, say=typer.echo)
+
+
+@app.command()
+def showers(
+    output: Output = Path("runs/demo/showers"),
+    seed: Seed = 2026,
+    slices: Annotated[int, typer.Option("--events", min=1, help="Held-out slices, of three wire views each.")] = 60,
+    from_scratch: NewWeights = False,
+    tiny: TinyAndNew = False,
+) -> None:
+    """Grow showers in liquid argon from small clusters: a set transformer beside rules and ceilings, same views."""
+    from dataclasses import replace
+
+    from hitloom.cli.demo_showers import SIZES, TINY, run_shower_demo
+
+    sizes = TINY if tiny else replace(SIZES, num_test=slices)
+    run_shower_demo(output, seed=seed, sizes=sizes, from_scratch=from_scratch or tiny, say=typer.echo)

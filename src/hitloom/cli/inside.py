@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from hitloom.event import Event
-    from hitloom.report.family import Inside, SamplesOf
+    from hitloom.report.family import HistoryOf, Inside, SamplesOf
     from hitloom.training.checkpoint import Checkpoint
     from hitloom.training.reconstruct import Reconstructor
 
@@ -43,7 +44,24 @@ def inside_of(checkpoint: str | Path | Checkpoint, *, accelerator: str = "auto")
         attributions=None if of_system is None else attributions,
         history=history_of(reconstruct.checkpoint.path),
         samples=_sampler(reconstruct),
+        histories=histories_of({"this model": reconstruct}),
     )
+
+
+def histories_of(models: Mapping[str, Reconstructor]) -> dict[str, HistoryOf]:
+    """Return, for each model that groups again what it has merged, its partitions after each iteration."""
+
+    def history(system: Any) -> HistoryOf:
+        import torch
+
+        def of(event: Event) -> Sequence[Tensor]:
+            with torch.inference_mode():
+                found: Sequence[Tensor] = system.eval().iterate(event).history
+            return found
+
+        return of
+
+    return {name: history(model.system) for name, model in models.items() if hasattr(model.system, "iterate")}
 
 
 def _sampler(reconstruct: Reconstructor) -> SamplesOf | None:

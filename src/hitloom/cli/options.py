@@ -13,5 +13,7 @@ Set = Annotated[
 Accelerator = Annotated[str, typer.Option("--accelerator", "-a", help="auto, cpu or cuda.")]
 Family = Annotated[
     str | None,
-    typer.Option("--family", help="tracks, tracksters, pruning or showers; default: by the events.", show_default=False),
+    typer.Option(
+        "--family", help="tracks, tracksters, pruning or showers; default: by the events.", show_default=False
+    ),
 ]

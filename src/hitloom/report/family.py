@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from hitloom.config import Config
 from hitloom.errors import ConfigError, nearest
@@ -32,6 +33,7 @@ _FAMILIES = {
 }
 
 AttributionsOf = Callable[[Iterable[Event]], Mapping[str, Mapping[str, float]]]
+HistoryOf = Callable[[Event], Sequence[Tensor]]
 SamplesOf = Callable[[Sequence[Event], int], NDArray[np.bool_]]
 
 
@@ -49,12 +51,15 @@ class Inside:
         One row an epoch of the training, as in ``metrics.csv`` of a run.
     samples : callable or None
         Draws so many decisions (S, N) for all points of some events from a network that has a distribution of them.
+    histories : mapping
+        Name of a model -> the partitions of the points of an event after each of its iterations.
     """
 
     graphs: GraphsOf | None = None
     attributions: AttributionsOf | None = None
     history: Sequence[Mapping[str, Any]] = ()
     samples: SamplesOf | None = None
+    histories: Mapping[str, HistoryOf] = field(default_factory=dict)
 
 
 class Family(ABC):

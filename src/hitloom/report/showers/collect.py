@@ -16,11 +16,14 @@ from hitloom.metrics.pruning_rates import Resamples, resamples_of
 from hitloom.metrics.shower_particles import MATCH_DEFINITIONS, MERGING_DEFINITIONS, is_shower_pdg
 from hitloom.metrics.similarity_rates import SIMILARITY_DEFINITIONS
 from hitloom.metrics.truth import BoolArray, FloatArray
+from hitloom.report.baselines import chosen_events
 from hitloom.report.family import Inside
 from hitloom.report.showers.choose import chosen_slices
 from hitloom.report.showers.columns import ShowerColumns, columns_of
 from hitloom.report.showers.config import ShowerEvaluationConfig
 from hitloom.report.showers.entries import mean_entry
+from hitloom.report.showers.headline import MAIN_RATES
+from hitloom.report.showers.iterations import iteration_block, iteration_curve
 from hitloom.report.showers.particles import merging_block, particle_block, particle_rows, similarity_block
 from hitloom.report.showers.view import ShowerView, views_of
 from hitloom.report.sources import Opened
@@ -33,7 +36,6 @@ HITS: dict[str, str] = {
     "track": "only hits of all other true particles",
 }
 NUM_BINS = 100
-MAIN_RATES = ("ari", "purity", "completeness")
 CLUSTER_BINS: tuple[tuple[int, int | None], ...] = ((1, 15), (16, 31), (32, 63), (64, 127), (128, 255), (256, None))
 ENERGY_BINS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Lower ends of bins, GeV; the last one has no upper end."""
@@ -95,12 +97,31 @@ def collect(
     shown = Shown()
     if main:
         metrics["sample"] = _sample(columns)
-        metrics["history"] = [dict(row) for row in inside.history] if inside is not None else []
+        inside = inside or Inside()
+        metrics["history"] = [dict(row) for row in inside.history]
+        metrics["iterations"] = _iterations(columns, events, config, inside)
         wanted = max(config.num_pictures, config.num_matrices)
         chosen = chosen_slices(columns, rates["all"]["ari"], wanted if config.plots or config.display else 0)
         shown.particles = particle_rows(columns, table)
         shown.views = views_of(events, opened.items, config, chosen)
     return metrics, shown
+
+
+def _iterations(
+    columns: ShowerColumns, events: Iterable[Event], config: ShowerEvaluationConfig, inside: Inside
+) -> dict[str, Any] | None:
+    """Return quality against iterations on the first slices; None without a model to iterate."""
+    if not inside.histories or not config.num_iterations:
+        return None
+    chosen = np.unique(columns.slice)[: config.num_iterated_slices]
+    ids = frozenset(columns.event_id[np.isin(columns.slice, chosen)].tolist())
+    views = list(chosen_events(events, ids))
+    return iteration_block(
+        {
+            name: iteration_curve(history, views, num_iterations=config.num_iterations, config=config)
+            for name, history in inside.histories.items()
+        }
+    )
 
 
 def view_masks(columns: ShowerColumns) -> dict[str, BoolArray]:

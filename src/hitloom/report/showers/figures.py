@@ -75,7 +75,7 @@ def slice_figure(views: Sequence[ShowerView], *, theme: Theme = LIGHT) -> Figure
     from matplotlib.patches import Rectangle
 
     panels = [name for name in PANELS if name in views[0].labels]
-    figure = Figure(figsize=(3.1 * len(panels), 2.9 * len(views)), layout="constrained", facecolor="none")
+    figure = Figure(figsize=(3.1 * len(panels), 2.9 * len(views)), layout="constrained", facecolor="none", dpi=140)
     for row, view in enumerate(views):
         shower, (x_range, z_range) = view.is_shower(), view.limits()
         for column, name in enumerate(panels):
@@ -83,8 +83,10 @@ def slice_figure(views: Sequence[ShowerView], *, theme: Theme = LIGHT) -> Figure
             colours = colours_of(view, name)
             corner = view.position - view.size / 2
             boxes = [Rectangle((x, z), *size) for (x, z), size in zip(corner, view.size, strict=True)]
-            axes.add_collection(PatchCollection(boxes, facecolors=colours, edgecolors=colours, linewidths=0.9))
-            axes.scatter(*view.position[shower].T, marker="^", s=7, linewidths=0,
+            drawn = PatchCollection(boxes, facecolors=colours, edgecolors=colours, linewidths=0.9)
+            drawn.set_rasterized(True)  # thousands of outlines would make a file that no browser likes
+            axes.add_collection(drawn)
+            axes.scatter(*view.position[shower].T, marker="^", s=7, linewidths=0, rasterized=True,
                          c=[colour for colour, inside in zip(colours, shower, strict=True) if inside])  # fmt: skip
             axes.plot(0, 0, marker="+", color=theme.text, markersize=9, markeredgewidth=1.4, zorder=5)
             axes.set_xlim(*x_range)
@@ -110,7 +112,9 @@ def matrix_figure(views: Sequence[ShowerView], *, theme: Theme = LIGHT) -> Figur
         assert view.predicted is not None
         assert view.wanted is not None
         order = cluster_order(view)
-        found, wanted = (matrix[np.ix_(order, order)] for matrix in (view.predicted, view.wanted))
+        found, wanted = (matrix[np.ix_(order, order)].astype(np.float64) for matrix in (view.predicted, view.wanted))
+        np.fill_diagonal(found, np.nan)  # results hold pairs only
+        np.fill_diagonal(wanted, np.nan)
         for column, (name, matrix) in enumerate(zip(MATRICES, (found, wanted, found - wanted), strict=True)):
             axes: Any = figure.add_subplot(len(views), len(MATRICES), row * len(MATRICES) + column + 1)
             last = column == len(MATRICES) - 1

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 RATES = ("ari", "purity", "completeness", "group_purity", "particle_completeness")
+MAIN_RATES = RATES[:3]
 SHORT = {
     "ari": "ARI",
     "purity": "purity",

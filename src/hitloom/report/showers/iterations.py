@@ -5,7 +5,7 @@ Shape letters: N clusters of one view, I iterations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,17 +15,14 @@ from torch import Tensor
 from hitloom.event import Event
 from hitloom.metrics.hit_partition import PARTITION_DEFINITIONS, partition_counts, partition_rates
 from hitloom.metrics.pruning_rates import resamples_of
+from hitloom.report.family import HistoryOf
 from hitloom.report.report_tables import Row
-from hitloom.report.showers.collect import MAIN_RATES
 from hitloom.report.showers.columns import columns_of
 from hitloom.report.showers.config import ShowerEvaluationConfig
 from hitloom.report.showers.entries import mean_entry
-from hitloom.report.showers.headline import SHORT
+from hitloom.report.showers.headline import MAIN_RATES, SHORT
 from hitloom.report.showers.tables import cell_of
 from hitloom.result import Result
-
-HistoryOf = Callable[[Event], Sequence[Tensor]]
-"""Returns the groups (N,) of the clusters of one view after each iteration that merged something, in order."""
 
 
 def iteration_curve(
@@ -34,6 +31,11 @@ def iteration_curve(
     """Return rates after 0 (no merging), 1, 2 ... iterations, and how many views are still merging.
 
     A view in which nothing merges any more keeps its groups.
+
+    Parameters
+    ----------
+    history_of : callable
+        Returns the groups (N,) of the clusters of one view after each iteration that merged something, in order.
 
     Raises
     ------
@@ -72,17 +74,6 @@ def iteration_curve(
             }
         )  # fmt: skip
     return rows
-
-
-def history_of_system(system: Any, *, num_iterations: int) -> HistoryOf:
-    """Return the function that iterates a trained system of shower growing on one view."""
-
-    def history(event: Event) -> Sequence[Tensor]:
-        system.eval()
-        with torch.inference_mode():
-            return list(system.iterate(event, num_iterations).history)
-
-    return history
 
 
 def iteration_block(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from hitloom.report.curve_plots import curve_figure
 from hitloom.report.page_parts import timing_plot
 from hitloom.report.plot import Plot
 from hitloom.report.pruning.figures import lines_figure
-from hitloom.report.showers.collect import MAIN_RATES, Shown
+from hitloom.report.showers.collect import Shown
 from hitloom.report.showers.config import ShowerEvaluationConfig
 from hitloom.report.showers.figures import matrix_figure, slice_figure
-from hitloom.report.showers.headline import SHORT
+from hitloom.report.showers.headline import MAIN_RATES, SHORT
 from hitloom.report.showers.tables import drawn_members
 from hitloom.report.summary_plots import histogram_figure
 
