@@ -38,6 +38,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/pruning.py
 	$(BIN)/python benchmarks/pruning_files.py
 	$(BIN)/python benchmarks/segmentation.py
+	$(BIN)/python benchmarks/shower_grouping.py
 
 $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
