@@ -18,8 +18,10 @@ NUM_CHECKED = 100
 
 def export(
     checkpoint: Annotated[str, typer.Argument(help="A checkpoint, a run folder (its best), or shipped weights.")],
-    to: Annotated[str, typer.Option("--to", help="torchscript, torch-export, onnx or safetensors (weights).")] = "onnx",
-    stage: Annotated[str | None, typer.Option("--stage", help="Stage of a chain, or all of them.")] = None,
+    to: Annotated[
+        str, typer.Option("--to", help="torchscript, torch-export, onnx, pandora (showers) or safetensors (weights).")
+    ] = "onnx",
+    stage: Annotated[str | None, typer.Option("--stage", help="Stage of a chain, part of showers, or all.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write (folder with --stage all); default by name.")
     ] = None,
@@ -31,6 +33,10 @@ def export(
     check_cpp: Annotated[
         Path | None,
         typer.Option("--check-cpp", help="Build the C++ program beside the file; compare it on events of this store."),
+    ] = None,
+    validate: Annotated[
+        Path | None,
+        typer.Option("--validate", help="With --to pandora: compare the files on views of this store, and time them."),
     ] = None,
     set_: Set = None,
 ) -> None:
@@ -46,16 +52,27 @@ def export(
 
     if edge_attr and not acts:
         raise ConfigError("--edge-attr: belongs to the form of ACTS; mend: --acts --edge-attr")
-    if check_cpp is not None and to != "torchscript":
+    if check_cpp is not None and to not in ("torchscript", "pandora"):
         raise ConfigError(f"--check-cpp: the C++ program runs torchscript, not {to}; mend: --to torchscript")
+    if validate is not None and to != "pandora":
+        raise ConfigError("--validate: belongs to the files for Pandora; mend: --to pandora")
     name = Path(checkpoint).resolve().stem if Path(checkpoint).exists() else checkpoint
     if to == "safetensors":
         if stage is not None or acts:
             raise ConfigError("--to safetensors: holds the whole chain in hitloom's form; mend: no --stage, no --acts")
         _write_weights(checkpoint, output or Path(f"{name}.safetensors"), set_ or [])
         return
-    if to not in FORMATS:
-        raise ConfigError(f"--to: unknown format '{to}'.{nearest(to, [*FORMATS, 'safetensors'])}")
+    if to not in (*FORMATS, "pandora"):
+        raise ConfigError(f"--to: unknown format '{to}'.{nearest(to, [*FORMATS, 'pandora', 'safetensors'])}")
+    if to == "pandora":
+        from hitloom.cli.export_pandora import export_folder
+
+        if stage is not None or acts:
+            raise ConfigError("--to pandora: writes all parts at once; mend: no --stage, no --acts")
+        folder = output or Path(f"{name}-pandora")
+        system = _load(checkpoint, None, set_ or [])
+        export_folder(system, folder, tolerance=tolerance, validate=validate, check_cpp=check_cpp)
+        return
     system = _load(checkpoint, stage, set_ or [])
     if stage == "all" and isinstance(system, StagedSystem):
         folder = output or Path(f"{name}-{to}")

@@ -52,8 +52,15 @@ def build_command(source: Path, program: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def build(program: str | Path) -> Path:
-    """Build the program; it takes about half a minute. What is there already is replaced.
+def build(program: str | Path, *, source: str = PROGRAM) -> Path:
+    """Build a program; it takes about half a minute. What is there already is replaced.
+
+    Parameters
+    ----------
+    program : str or Path
+        File to write.
+    source : str
+        Name of its source in ``cpp/``, without the suffix.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def build(program: str | Path) -> Path:
     with as_file(files("hitloom.export") / "cpp") as folder, tempfile.TemporaryDirectory(dir=program.parent) as place:
         draft = Path(place) / program.name
         done = subprocess.run(
-            build_command(folder / f"{PROGRAM}.cpp", draft), capture_output=True, text=True, check=False
+            build_command(folder / f"{source}.cpp", draft), capture_output=True, text=True, check=False
         )
         if done.returncode:
             lines = done.stderr.splitlines()

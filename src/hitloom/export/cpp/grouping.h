@@ -42,7 +42,8 @@ inline void join_connected(const float* similarity, int64_t size, float threshol
     for (std::size_t done = 0; done < queue.size(); ++done) {
       const float* row = similarity + queue[done] * size;
       labels[queue[done]] = count;
-      const auto joined = std::stable_partition(rest.begin(), rest.end(), [&](int64_t j) { return !(row[j] > threshold); });
+      const auto apart = [&](int64_t other) { return !(row[other] > threshold); };
+      const auto joined = std::stable_partition(rest.begin(), rest.end(), apart);
       queue.insert(queue.end(), joined, rest.end());
       rest.erase(joined, rest.end());
     }

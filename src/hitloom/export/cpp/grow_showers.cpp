@@ -189,8 +189,8 @@ torch::Tensor cluster_features(const View& view, const Cluster& cluster, int64_t
     add(std::log(hit.energy));
     for (const int64_t code : {4, 5, 6}) add(view.code == code ? 1.0 : 0.0);
     for (std::size_t i = 0; i < settings.tpc_volumes.size(); ++i) {
-      const bool inside = hit.tpc_volume == settings.tpc_volumes[i] && hit.daughter_volume == settings.daughter_volumes[i];
-      add(inside ? 1.0 : 0.0);
+      const bool same_tpc = hit.tpc_volume == settings.tpc_volumes[i];
+      add(same_tpc && hit.daughter_volume == settings.daughter_volumes[i] ? 1.0 : 0.0);
     }
     if (settings.cardinality) {
       add(std::log(static_cast<double>(cluster.size())));
@@ -208,7 +208,8 @@ torch::Tensor similarity_of(const View& view, const std::vector<Cluster>& cluste
   const auto size = static_cast<int64_t>(clusters.size());
   std::vector<torch::Tensor> vectors;
   for (const Cluster& cluster : clusters) {
-    vectors.push_back(networks.encoder.forward({cluster_features(view, cluster, size, iteration, settings)}).toTensor());
+    const torch::Tensor features = cluster_features(view, cluster, size, iteration, settings);
+    vectors.push_back(networks.encoder.forward({features}).toTensor());
   }
   const torch::Tensor context = networks.attention.forward({torch::cat(vectors, 1)}).toTensor();
   const torch::Tensor similarity = networks.similarity.forward({context}).toTensor().contiguous();

@@ -4,11 +4,11 @@ Parts, float32 on the CPU: ``encoder`` (1, hits, F) -> (1, 1, e) once for each c
 (1, N, a), ``similarity`` (1, N, a) -> (1, N, N). The features of hits are scaled and logged by the caller; the encoder
 limits logarithms from below as training did, so a hit without energy is no -inf.
 
-Fused: hits of one view as files have them (cm, MIP), the cluster of each, the view of each cluster -> similarity (N, N).
-Scales and logarithms are inside; the contract names the columns.
+Fused: hits of one view as files have them (cm, MIP), the cluster of each, the view of each cluster -> similarity
+(N, N). Scales and logarithms are inside; the contract names the columns.
 
-Memory of the pair head is bounded: TorchScript goes through blocks of rows in a compiled loop, the other formats through
-blocks of hidden units, whose number is fixed.
+Memory of the pair head is bounded: TorchScript goes through blocks of rows in a compiled loop, the other formats
+through blocks of hidden units, whose number is fixed.
 
 Shape letters: N clusters, M hits, C raw columns of a hit, F features of a hit, H hidden width of the pair head.
 """
@@ -195,7 +195,7 @@ class FusedShowers(nn.Module):
 def raw_columns(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the columns of files that these features are made of, in the order of :data:`HIT_FEATURES`."""
     wanted = {name for name in names if name in HIT_FEATURES}
-    if wanted | {"r", "cos", "sin"} & set(names):
+    if {"r", "cos", "sin"} & set(names):
         wanted |= {"x", "z"}
     if any(name.startswith("volume_") for name in names):
         wanted |= {"tpc_volume", "daughter_volume"}
