@@ -26,6 +26,7 @@ SYSTEMS: dict[str, str] = {
     "linking": "hitloom.systems.linking:Linking",
     "linking-tokens": "hitloom.systems.linking.tokens:LinkingTokens",
     "pruning": "hitloom.systems.pruning:Pruning",
+    "showers": "hitloom.systems.showers:Showers",
 }
 
 

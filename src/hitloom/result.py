@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 
+PAIR_MATRICES: tuple[str, ...] = ("similarity", "logit")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Graph:
     """A graph that a stage built, kept so that losses can be traced to the stage.
@@ -60,7 +63,8 @@ class Scores:
     stages : dict of Scores
         Outputs of the stages of a chain by name.
     own : dict of tensors
-        What only the loss and the grouping of the system itself read, by names of its own.
+        What only the loss and the grouping of the system itself read, by names of its own. Those in
+        :data:`PAIR_MATRICES` hold the matrix (N, N) of each event, row-major, one after the other.
     """
 
     embedding: Tensor | None = None

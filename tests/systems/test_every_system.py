@@ -18,6 +18,7 @@ from hitloom.event import Event
 from hitloom.registry import get_system, system_names
 from hitloom.systems.base import System
 from pruning_toy import toy_trackster
+from shower_toy import toy_view
 from tracker_toy import TINY, graph_event, module_event, tracker_event
 from trackster_toy import toy_trackster_event
 
@@ -94,6 +95,17 @@ def pruning_event(num_points: int, seed: int) -> Event:
     return event
 
 
+def make_showers() -> System:
+    torch.manual_seed(1)
+    showers = get_system("showers")
+    small = {"embedding": 32, "hidden": 32, "num_heads": 2, "num_inducing": 4, "depth": 1}
+    model = {
+        "inputs": {"added_from_epoch": 0}, "encoder": small, "attention": small, "similarity": {"hidden": 32},
+        "grouping": {"threshold": 0.5}, "loss": {"contrastive": 0.1, "triplet": 0.1, "num_triplets": 1000},
+    }  # fmt: skip
+    return showers(build(showers.Config, model))
+
+
 def trackster_event(num_points: int, seed: int) -> Event:
     """Return a toy event cut to a number of tracksters."""
     event = toy_trackster_event(seed, num_particles=16, num_pileup=10)
@@ -112,6 +124,7 @@ CASES = {
     "linking": Case(make_linking, trackster_event),
     "linking-tokens": Case(make_tokens, trackster_event),
     "pruning": Case(make_pruning, pruning_event),
+    "showers": Case(make_showers, toy_view),
 }
 
 
@@ -123,6 +136,11 @@ def permuted(event: Event, order: torch.Tensor) -> Event:
     for name in ("pos", "x", "volume", "layer", "module"):
         if name in event:
             result[name] = event[name][order]
+    if "part_point_index" in event:
+        result.part_point_index = place[event.part_point_index]
+        for name in ("part_pos", "part_x", "part_feature_names"):
+            if name in event:
+                result[name] = event[name]
     if "edge_index" in event:
         result.edge_index = place[event.edge_index]
         for name in ("edge_attr", "edge_feature_names"):

@@ -13,14 +13,14 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from hitloom.event import Event
-from hitloom.result import Scores
+from hitloom.result import PAIR_MATRICES, Scores
 
 
 def scores_of_events(scores: Scores, event: Event | Batch) -> list[Scores]:
     """Return the scores of each event of a batch, of an event its own.
 
     Fields of points are cut at the borders of the events, edges go where they start, and of ``own`` those tensors are
-    kept that have a row for each point. Graphs, scores of stages and of earlier iterations stay behind. Times are
+    kept that have a row for each point, or hold the matrices of the events (:data:`PAIR_MATRICES`). Graphs, scores of stages and of earlier iterations stay behind. Times are
     shared out evenly.
     """
     if not isinstance(event, Batch):
@@ -29,7 +29,13 @@ def scores_of_events(scores: Scores, event: Event | Batch) -> list[Scores]:
     num_points, num_events = bounds[-1], len(bounds) - 1
     timing = {name: seconds / num_events for name, seconds in scores.timing.items()}
     points = {name: getattr(scores, name) for name in ("embedding", "point_score", "kept")}
-    own = {name: value for name, value in scores.own.items() if value.dim() and len(value) == num_points}
+    matrices = {name: value for name, value in scores.own.items() if name in PAIR_MATRICES}
+    own = {
+        name: value
+        for name, value in scores.own.items()
+        if name not in matrices and value.dim() and len(value) == num_points
+    }
+    start = 0
     edges = None if scores.edge_index is None else event.batch.to(scores.edge_index.device)[scores.edge_index[0]]
     found = []
     for number, (low, high) in enumerate(pairwise(bounds)):
@@ -37,6 +43,9 @@ def scores_of_events(scores: Scores, event: Event | Batch) -> list[Scores]:
         if edges is not None:
             fields |= _edges(scores, edges == number, low)
         here = {name: value[low:high] for name, value in own.items()}
+        stop = start + (high - low) ** 2
+        here |= {name: value[start:stop] for name, value in matrices.items()}
+        start = stop
         found.append(Scores(**fields, own=here, timing=dict(timing)))
     return found
 

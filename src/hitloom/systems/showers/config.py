@@ -111,6 +111,17 @@ class AugmentationConfig(Config):
     probability: float = Field(default=1.0, ge=0, le=1)
 
 
+class ScanConfig(Config):
+    """How the threshold of the grouping is chosen on validation views after a training.
+
+    The one with the largest mean adjusted Rand index of hits wins, of equals the one nearest to 0.5; multiples of
+    ``step`` are tried.
+    """
+
+    enabled: bool = False
+    step: float = Field(default=0.05, gt=0, le=0.5)
+
+
 class RatesConfig(Config):
     """Learning rate of each part of the network, as a multiple of ``training.lr``."""
 
@@ -129,6 +140,7 @@ class ShowersConfig(Config):
     loss: LossConfig = LossConfig()
     grouping: GroupingConfig = GroupingConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
+    scan: ScanConfig = ScanConfig()
     rates: RatesConfig = RatesConfig()
 
     @pydantic.model_validator(mode="after")
