@@ -260,7 +260,10 @@ class Event(Data):
         new_row = torch.full((self.num_points,), -1, dtype=torch.int64)
         new_row[keep] = torch.arange(int(keep.sum()))
         part_keep = keep[self.part_point_index] if "part_point_index" in self else None
+        new_part = None if part_keep is None else torch.cumsum(part_keep, 0) - 1
         kept_columns = {name: keep[self[name]].all(0) for name in ("edge_index", "truth_edge_index") if name in self}
+        if part_keep is not None and "part_share_index" in self:
+            kept_columns["part_share_index"] = part_keep[self.part_share_index[0]]
         if "share_index" in self:
             kept_columns["share_index"] = keep[self.share_index[0]]
         if "member_index" in self:
@@ -281,7 +284,10 @@ class Event(Data):
             elif name == "member_index":
                 kept = value[:, kept_columns[name]]
                 result[name] = torch.stack([kept[0], new_row[kept[1]]])
-            elif name in ("share_fraction", "member_fraction"):
+            elif name == "part_share_index" and new_part is not None:
+                kept = value[:, kept_columns[name]]
+                result[name] = torch.stack([new_part[kept[0]], kept[1]])
+            elif name.endswith("_fraction") and name.replace("fraction", "index") in kept_columns:
                 result[name] = value[kept_columns[name.replace("fraction", "index")]]
             elif name in kept_columns:
                 result[name] = new_row[value[:, kept_columns[name]]]
