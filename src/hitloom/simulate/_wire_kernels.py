@@ -81,10 +81,10 @@ def hit_starts(wire, x, distance, longest):
         starts[begin] = True
         length = x[stop - 1] - x[begin]
         if length > longest:
-            part = length / math.ceil(length / longest)
+            num_parts = math.ceil(length / longest)
             before = 0
             for q in range(begin + 1, stop):
-                now = int((x[q] - x[begin]) / part)
+                now = min(int((x[q] - x[begin]) / length * num_parts), num_parts - 1)
                 if now != before:
                     starts[q] = True
                     before = now
