@@ -9,6 +9,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from hitloom.data.shower_ceilings import perfect_result, target_result
 from hitloom.errors import DataError
+from hitloom.simulate.lartpc import LArTPCConfig, simulate_lartpc
 from shower_toy import toy_view
 
 
@@ -57,3 +58,31 @@ def test_without_truth_it_says_so():
         target_result(event)
     with pytest.raises(DataError, match="object_index"):
         perfect_result(event)
+
+
+def test_on_simulated_views_grouping_by_the_truth_loses_almost_nothing():
+    """Clusters begin pure and in many pieces; groups by the true similarity are as good as the particles themselves."""
+    events = [event for event in simulate_lartpc(LArTPCConfig(), num_events=4, seed=11) if event.num_objects > 1]
+    index: dict[str, list[float]] = {"none": [], "one": [], "target": [], "perfect": []}
+    purity, completeness = [], []
+    for event in events:
+        hits, owner = event.part_share_index.numpy()
+        cluster = event.part_point_index.numpy()[hits]
+        counts = np.zeros((event.num_points, event.num_objects))
+        np.add.at(counts, (cluster, owner), 1)
+        purity.append(counts.max(1).sum() / counts.sum())
+        completeness.append(counts.max(0).sum() / counts.sum())
+        labels = {
+            "none": np.arange(event.num_points),
+            "one": np.zeros(event.num_points),
+            "target": target_result(event).labels.numpy(),
+            "perfect": perfect_result(event).labels.numpy(),
+        }
+        for name, values in labels.items():
+            index[name].append(adjusted_rand_score(owner, values[cluster]))
+    assert np.mean(purity) > 0.94
+    assert np.mean(completeness) < 0.5
+    assert max(np.abs(index["one"])) < 1e-12
+    mean = {name: np.mean(values) for name, values in index.items()}
+    assert abs(mean["target"] - mean["perfect"]) < 0.02
+    assert mean["none"] + 0.4 < mean["target"]
