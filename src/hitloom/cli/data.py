@@ -229,6 +229,10 @@ def _print_tables(record: dict[str, Any]) -> None:
     for part in ("graphs", "pruning"):
         for name, text in record.get(part, {}).get("definitions", {}).items():
             console.print(f"{name}: {record[part][name]:,.6g} ({text})", highlight=False)
+    showers = dict(record.get("showers", {}))
+    for name, text in showers.pop("definitions", {}).items():
+        values = ", ".join(f"{view} {numbers[name]:,.4g}" for view, numbers in showers.items())
+        console.print(f"{name}: {values} ({text})", highlight=False)
     console.print(
         f"split: train {splits['train']}, val {splits['val']}, test {splits['test']} ({splits['rule']})",
         highlight=False,

@@ -9,6 +9,7 @@ import torch
 
 from hitloom.data.graph_counts import graph_counts
 from hitloom.data.pruning_statistics import pruning_statistics
+from hitloom.data.shower_statistics import shower_statistics
 from hitloom.data.splits import SPLITS
 from hitloom.data.store import EventStore
 from hitloom.event import FIELDS, Event
@@ -94,6 +95,9 @@ def summarise(store: EventStore) -> dict[str, Any]:
     pruning = pruning_statistics(store)
     if pruning:
         record["pruning"] = pruning
+    showers = shower_statistics(store)
+    if showers:
+        record["showers"] = showers
     recorded = store.recorded_split()
     record["splits"] = {
         "rule": {key: value for key, value in recorded.items() if key != "lists"} or "default: 0.8, 0.1, 0.1, seed 0",
