@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,6 +39,34 @@ def schema(system: Annotated[str, typer.Argument(help="Name of the system.")] = 
     from hitloom.training.run_config import run_config_class
 
     typer.echo(json.dumps(run_config_class(system).model_json_schema(), indent=2))
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="Configuration of the original code (YAML).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Recipe to write.")],
+    system: Annotated[str, typer.Option("--system", help="Name of the system.")] = "showers",
+    preset: Annotated[
+        int | None, typer.Option("--preset", help="Preset of the hit features, where the file leaves several.")
+    ] = None,
+) -> None:
+    """Turn a configuration of the original shower-growing code into a recipe; says what is not the same in it."""
+    from hitloom.config import dump_yaml, load_yaml
+    from hitloom.data.files import atomic_file
+    from hitloom.errors import ConfigError
+    from hitloom.registry import get_system
+    from hitloom.training.run_config import build_run_config
+
+    reference = getattr(get_system(system), "import_config", None)
+    if reference is None:
+        raise ConfigError(f"system '{system}' does not import configurations of another code")
+    values, notes = reference(load_yaml(file), where=str(file), preset=preset)
+    build_run_config(values, where=str(output))
+    with atomic_file(output) as part:
+        part.write_text(dump_yaml(values), encoding="utf-8")
+    for note in notes:
+        typer.echo(f"note: {note}")
+    typer.echo(f"{output}: a run of system {system}")
 
 
 @app.command("list")

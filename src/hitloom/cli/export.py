@@ -43,7 +43,8 @@ def export(
     """Write a trained system as a file that runs without hitloom, checked against the system it came from.
 
     A chain is written stage by stage: --stage all makes a folder of them with a chain.json. safetensors holds weights
-    and settings for hitloom itself: infer, info and train --init-from read it.
+    and settings for hitloom itself: infer, info and train --init-from read it. pandora-weights turns a run folder of
+    shower growing into the training folder of the original code.
     """
     from hitloom.errors import ConfigError, nearest
     from hitloom.export import FORMATS, acts_form, export_chain, stage_signature
@@ -57,13 +58,19 @@ def export(
     if validate is not None and to != "pandora":
         raise ConfigError("--validate: belongs to the files for Pandora; mend: --to pandora")
     name = Path(checkpoint).resolve().stem if Path(checkpoint).exists() else checkpoint
+    if to == "pandora-weights":
+        from hitloom.cli.export_reference import export_run
+
+        export_run(Path(checkpoint), output or Path(f"{name}-pandora-weights"))
+        return
     if to == "safetensors":
         if stage is not None or acts:
             raise ConfigError("--to safetensors: holds the whole chain in hitloom's form; mend: no --stage, no --acts")
         _write_weights(checkpoint, output or Path(f"{name}.safetensors"), set_ or [])
         return
     if to not in (*FORMATS, "pandora"):
-        raise ConfigError(f"--to: unknown format '{to}'.{nearest(to, [*FORMATS, 'pandora', 'safetensors'])}")
+        known = [*FORMATS, "pandora", "pandora-weights", "safetensors"]
+        raise ConfigError(f"--to: unknown format '{to}'.{nearest(to, known)}")
     if to == "pandora":
         from hitloom.cli.export_pandora import export_folder
 

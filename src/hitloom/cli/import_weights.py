@@ -16,7 +16,7 @@ def import_weights(
     output: Annotated[Path, typer.Option("--output", "-o", help="Checkpoint to write.")],
     set_: Set = None,
 ) -> None:
-    """Turn weights of the original linking code into a checkpoint: for infer, export, or train --init-from.
+    """Turn weights of the original linking or shower-growing code into a checkpoint: infer, export, train --init-from.
 
     Its parameters are matched by order and shape. TorchScript files are not read.
     """

@@ -40,6 +40,8 @@ def import_weights(path: str | Path, config: RunConfig, output: str | Path) -> P
     for key in _STATE_KEYS:
         if isinstance(content, dict) and key in content:
             state = content[key]
+    if state is content and isinstance(content, dict):
+        state = _joined(content) or content
     if not isinstance(state, dict) or not any(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path}: holds no state dict; wanted one, alone or under 'model_state_dict'")
     reference = getattr(get_system(config.system), "import_weights", None)
@@ -57,3 +59,17 @@ def import_weights(path: str | Path, config: RunConfig, output: str | Path) -> P
         f"rely on them. Left out: {', '.join(left) or 'nothing'}"
     )
     return output
+
+
+def _joined(content: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the tensors of all nets of a file that holds a state dict for each, under <key>.<name>."""
+    nets = {
+        key: value
+        for key, value in content.items()
+        if key.endswith("_state_dict") and isinstance(value, dict) and _all_tensors(value)
+    }
+    return {f"{key}.{name}": tensor for key, net in nets.items() for name, tensor in net.items()}
+
+
+def _all_tensors(values: dict[str, Any]) -> bool:
+    return bool(values) and all(isinstance(value, Tensor) for value in values.values())

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 LEAST_SHARE = 0.01  # of the variance of the target
-NUM_EPOCHS = 3  # a network that has just begun may be flat so long
+NUM_EPOCHS = 5  # a network that has just begun may be flat for so many
 
 
 class CollapseWatch:
     """Follows the variance of the similarity over pairs from epoch to epoch.
 
-    The network has collapsed when the variance is below one hundredth of the target's, after it was above, or in three
+    The network has collapsed when the variance is below one hundredth of the target's, after it was above, or in five
     validated epochs from the first.
     """
 

@@ -188,6 +188,22 @@ class Showers(System):
         most = self.config.grouping.max_iterations if max_iterations is None else max_iterations
         return iterate_groups(event, group=group, merge=merge_clusters, max_iterations=most)
 
+    @staticmethod
+    def import_weights(state: Mapping[str, Tensor], config: ShowersConfig) -> tuple[Showers, list[str]]:
+        """Return the system with weights of the original code, and the names that were left out."""
+        from hitloom.systems.showers.reference import import_weights
+
+        return import_weights(state, config)
+
+    @staticmethod
+    def import_config(
+        values: Mapping[str, Any], *, where: str, preset: int | None = None
+    ) -> tuple[dict[str, Any], list[str]]:
+        """Return the run that a configuration of the original code describes, and what is not the same in it."""
+        from hitloom.systems.showers.reference_config import import_config
+
+        return import_config(values, where=where, preset=preset)
+
     def export_signature(self) -> ExportSignature:
         from hitloom.systems.showers.exportable import showers_signature
 
