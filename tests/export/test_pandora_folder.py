@@ -23,7 +23,7 @@ from hitloom.systems.showers.system import Showers
 from hitloom.training.checkpoint import make_header, save_checkpoint
 from hitloom.training.run_config import build_run_config
 
-ITERATED = {"augmentation": {"enabled": True}, "grouping": {"mode": "iterated", "threshold": 0.5, "max_iterations": 5}}
+ITERATED = {"augmentation": {"enabled": True}, "grouping": {"mode": "iterated", "threshold": 0.6, "max_iterations": 5}}
 WITH_TIER = ITERATED | {"inputs": {"preset": 9, "tier": True}}
 
 

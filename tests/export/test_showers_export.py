@@ -131,7 +131,7 @@ def test_a_hit_without_energy_is_read_as_in_training():
     rows, _ = system.inputs(event)
     unlimited = rows.clone()
     unlimited[3, system.inputs.names.index("energy")] = -math.inf
-    part = EncoderPart(system.network.encoder, system.inputs.names).eval()
+    part = EncoderPart(system.network, system.inputs.names).eval()
     with torch.no_grad():
         found, expected = part(unlimited[None, :5]), system.network.encoder(rows[None, :5])
     assert bool(torch.isfinite(found).all())
