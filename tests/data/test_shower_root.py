@@ -58,7 +58,7 @@ def from_simulation(views: list[Event]) -> list[Event]:
     st.booleans(),
     st.integers(1, 3),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 def test_what_was_read_is_read_again_bit_by_bit(tmp_path_factory, sizes, gaps, volumes, simulated, chunk_size):
     folder = tmp_path_factory.mktemp("round")
     views = []
