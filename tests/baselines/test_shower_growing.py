@@ -197,17 +197,24 @@ def test_growth_goes_from_cluster_to_cluster_and_single_links_hold_next_to_the_s
     flat = np.ones((4, 4))
     free = np.array([False, True, True, True])
     chain = {(0, 1): SINGLE, (1, 2): STANDARD, (2, 3): STRONG}
-    assert reached(0, free, table(4, chain), flat) == {1: (SINGLE, 1, 1.0), 2: (STANDARD, 2, 1.0), 3: (STRONG, 3, 1.0)}
-    assert list(reached(0, free, table(4, chain | {(1, 2): SINGLE}), flat)) == [1]
-    assert list(reached(0, np.array([False, True, False, True]), table(4, chain), flat)) == [1]  # 2 is taken
+    found = reached(0, free, table(4, chain), flat)
+    assert found.kind.tolist() == [NONE, SINGLE, STANDARD, STRONG]
+    assert found.order.tolist() == [0, 1, 2, 3]
+    assert rows(reached(0, free, table(4, chain | {(1, 2): SINGLE}), flat)) == [1]
+    assert rows(reached(0, np.array([False, True, False, True]), table(4, chain), flat)) == [1]  # 2 is taken
+
+
+def rows(found):
+    return np.flatnonzero(found.kind).tolist()
 
 
 def test_of_several_links_of_one_step_the_best_counts_then_the_shortest():
     gaps = np.arange(16.0).reshape(4, 4)
     free = np.array([False, True, True, True])
     links = {(0, 1): STRONG, (0, 2): STRONG, (1, 3): STANDARD, (2, 3): STANDARD}
-    assert reached(0, free, table(4, links), gaps)[3] == (STANDARD, 2, gaps[1, 3])
-    assert reached(0, free, table(4, links | {(2, 3): STRONG}), gaps)[3] == (STRONG, 2, gaps[2, 3])
+    for more, wanted in (({}, (STANDARD, 2, gaps[1, 3])), ({(2, 3): STRONG}, (STRONG, 2, gaps[2, 3]))):
+        found = reached(0, free, table(4, links | more), gaps)
+        assert (found.kind[3], found.order[3], found.gap[3]) == wanted
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ Shape letters: N clusters of a view, C those with enough hits. Lengths cm.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -110,37 +112,50 @@ def grow(
     return _numbered(labels)
 
 
+class Reach(NamedTuple):
+    """What a seed reaches: association (``NONE`` = not), steps and length of the last step, (C,) each."""
+
+    kind: NDArray[np.int8]
+    order: Ints
+    gap: Floats
+
+    def better_than(self, other: Reach) -> Bools:
+        """Return where (C,) the association is better, or as good in fewer steps, or those with a shorter last one."""
+        nearer = (self.order < other.order) | ((self.order == other.order) & (self.gap < other.gap))
+        return (self.kind > other.kind) | ((self.kind == other.kind) & (self.kind > NONE) & nearer)
+
+    def where(self, better: Bools, other: Reach) -> Reach:
+        """Return this where ``better`` (C,), else the other."""
+        return Reach(*(np.where(better, new, old) for new, old in zip(self, other, strict=True)))
+
+
 def give_to_best(owner: Ints, seeds: Ints, kinds: NDArray[np.int8], distance: Floats) -> None:
-    """Set the owner of the free clusters that the seeds reach."""
+    """Set the owner of the free clusters (owner -1) that the seeds reach."""
     free = owner < 0
-    best: dict[int, tuple[int, int, float, int]] = {}
-    for seed in seeds.tolist():
-        for row, (kind, order, gap) in reached(seed, free, kinds, distance).items():
-            rank = (-kind, order, gap, seed)
-            best[row] = min(best.get(row, rank), rank)
-    for row, rank in best.items():
-        owner[row] = rank[-1]
+    best: Reach | None = None
+    for seed in seeds:
+        found = reached(seed, free, kinds, distance)
+        better = found.kind > NONE if best is None else found.better_than(best)
+        owner[better] = seed
+        best = found if best is None else found.where(better, best)
 
 
-def reached(seed: int, free: Bools, kinds: NDArray[np.int8], distance: Floats) -> dict[int, tuple[int, int, float]]:
-    """Return by cluster that ``seed`` reaches among the ``free`` (C,): association, steps, length of the last step.
+def reached(seed: int, free: Bools, kinds: NDArray[np.int8], distance: Floats) -> Reach:
+    """Return what ``seed`` reaches of the ``free`` (C,) clusters, breadth first.
 
     A cluster is reached by its best association with those of the step before, of equal ones by the shortest.
     """
-    found: dict[int, tuple[int, int, float]] = {}
-    rest, front, order = np.flatnonzero(free), np.array([seed]), 1
-    while len(front) and len(rest):
-        kind, gap = kinds[np.ix_(front, rest)], distance[np.ix_(front, rest)]
-        if order > 1:
-            kind = np.where(kind == SINGLE, NONE, kind)
-        top = kind.max(0)
-        shortest = np.where(kind == top, gap, np.inf).min(0)
-        there = top > NONE
-        found.update(
-            (int(row), (int(best), order, float(length)))
-            for row, best, length in zip(rest[there], top[there], shortest[there], strict=True)
-        )
-        front, rest, order = rest[there], rest[~there], order + 1
+    number = len(free)
+    found = Reach(np.zeros(number, np.int8), np.zeros(number, np.int64), np.full(number, np.inf))
+    rest, front, order = free.copy(), np.array([seed]), 1
+    while len(front):
+        best = kinds[front].max(0)
+        row = np.flatnonzero(rest & (best > (NONE if order == 1 else SINGLE)))
+        pairs = np.ix_(front, row)
+        found.kind[row], found.order[row] = best[row], order
+        found.gap[row] = np.where(kinds[pairs] == best[row], distance[pairs], np.inf).min(0)
+        rest[row] = False
+        front, order = row, order + 1
     return found
 
 

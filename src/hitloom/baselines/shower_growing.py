@@ -25,15 +25,14 @@ from hitloom.metrics.hit_partition import hit_table, partition_counts, partition
 from hitloom.result import Result
 
 GRIDS: dict[str, tuple[float, ...]] = {
-    "nearby_distance": (1.0, 1.5, 2.5, 4.0, 6.0, 9.0),
-    "remote_distance": (2.5, 5.0, 10.0, 20.0, 40.0),
-    "min_hits": (3, 5, 8),
-    "vertex_transverse": (0.75, 1.5, 3.0, 6.0),
-    "vertex_max_longitudinal": (5.0, 20.0, 40.0),
+    "min_hits": (1, 2, 3, 5, 8),
+    "nearby_distance": (1.5, 2.5, 4.0, 6.0, 9.0, 13.0, 20.0),
+    "remote_distance": (5.0, 10.0, 20.0, 40.0),
+    "vertex_transverse": (0.75, 1.5, 3.0, 6.0, 12.0),
+    "vertex_max_longitudinal": (5.0, 20.0, 60.0),
 }
 """Settings that :func:`tune_shower_growing` scans."""
 MOP_UP_GRID = {"mop_up_distance": (1.0, 2.5, 5.0, 10.0, 20.0, 40.0)}
-
 
 _Prepared = tuple[int, ClusterGeometry, "tuple[Ints, Floats] | None"]
 
