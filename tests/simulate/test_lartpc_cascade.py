@@ -48,7 +48,7 @@ def test_energy_is_kept_whatever_the_settings():
 
 
 @pytest.mark.parametrize(("pdg", "offset"), [(11, -0.5), (22, 0.5)])
-@pytest.mark.parametrize(("energy", "num"), [(300.0, 200), (1000.0, 100), (3000.0, 40)])
+@pytest.mark.parametrize(("energy", "num"), [(300.0, 200), (1000.0, 100), (3000.0, 80)])
 def test_mean_profile_peaks_where_the_textbook_says(pdg: int, offset: float, energy: float, num: int):
     depths, weights = [], []
     for seed in range(num):
