@@ -32,6 +32,7 @@ from hitloom.systems.base import ExportSignature
 from hitloom.systems.showers.inputs import BEFORE
 
 if TYPE_CHECKING:
+    from hitloom.systems.showers.network import ShowerNetwork
     from hitloom.systems.showers.system import Showers
 
 CONTRACT = "hitloom-showers-contract"
@@ -48,15 +49,16 @@ _NOT_FUSED = (SUMMARY, "true_id")
 class EncoderPart(nn.Module):
     """Shapes: (1, hits, F) -> (1, 1, e)."""
 
-    def __init__(self, encoder: SetTransformer, names: tuple[str, ...]) -> None:
+    def __init__(self, network: ShowerNetwork, names: tuple[str, ...]) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder = network.encoder
+        self.expand = network.expand
         least = torch.full((len(names),), -torch.inf)
         least[[column(name).log for name in names]] = torch.tensor(LOG_FLOOR).log()
         self.register_buffer("floor", least, persistent=False)
 
     def forward(self, hits: Tensor) -> Tensor:
-        return self.encoder(torch.maximum(hits, self.floor))
+        return self.encoder(self.expand(torch.maximum(hits, self.floor)))
 
 
 class AttentionPart(nn.Module):
@@ -162,7 +164,8 @@ class FusedShowers(nn.Module):
 
     def forward(self, hits: Tensor, cluster: Tensor, cluster_view: Tensor, tier: Tensor | None = None) -> Tensor:
         num = cluster_view.shape[0]
-        vectors = ragged_sets(self.network.encoder, self.features(hits, cluster, cluster_view, tier), cluster, num)
+        rows = self.network.expand(self.features(hits, cluster, cluster_view, tier))
+        vectors = ragged_sets(self.network.encoder, rows, cluster, num)
         similarity: Tensor = self.similarity(self.network.attention(vectors[None]))
         return similarity[0]
 
@@ -253,7 +256,7 @@ def part_signatures(system: Showers) -> dict[str, ExportSignature]:
     """Return the signatures of ``encoder``, ``attention`` and ``similarity``, by name."""
     network, names = system.network, system.inputs.names
     widths = (len(names), network.encoder.last.out_features, network.attention.last.out_features)
-    encoder, attention = EncoderPart(network.encoder, names), AttentionPart(network.attention)
+    encoder, attention = EncoderPart(network, names), AttentionPart(network.attention)
     similarity = SimilarityPart(network.similarity)
     return {
         "encoder": _part(encoder, ("hits", widths[0], "num_hits"), ("vector", {0: "one"}), lambda: scripted(encoder)),

@@ -5,6 +5,7 @@ Shape letters: N clusters of all views, R rows of hits, B views, F columns, P = 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from hitloom.nn.pair_head import PairHead
 from hitloom.nn.set_buckets import mapped_sets, pooled_sets
 from hitloom.nn.set_transformer import SetTransformer
 from hitloom.systems.showers.config import SetConfig, ShowersConfig
+from hitloom.systems.showers.expansion import HitExpansion
 
 
 class Similarities(NamedTuple):
@@ -29,12 +31,19 @@ class ShowerNetwork(nn.Module):
     Parameters
     ----------
     config : ShowersConfig
-    num_inputs : int
-        F.
+    names : sequence of str
+        The columns F.
+    scales : mapping
+        1/cm of the detector, by name.
     """
 
-    def __init__(self, config: ShowersConfig, *, num_inputs: int) -> None:
+    def __init__(self, config: ShowersConfig, *, names: Sequence[str], scales: Mapping[str, float]) -> None:
         super().__init__()
+        self.expand: nn.Module = nn.Identity()
+        num_inputs = len(names)
+        if config.inputs.num_waves:
+            self.expand = HitExpansion(names, scales, num_waves=config.inputs.num_waves)
+            num_inputs = self.expand.num_outputs
         self.encoder = set_transformer(config.encoder, num_inputs=num_inputs, pool=True)
         self.attention = set_transformer(config.attention, num_inputs=config.encoder.embedding, pool=False)
         head = config.similarity
@@ -66,7 +75,7 @@ class ShowerNetwork(nn.Module):
 
     def encode(self, rows: Tensor, cluster: Tensor, num_clusters: int) -> Tensor:
         """Return the vector of each cluster (N, E) from its rows."""
-        return pooled_sets(self.encoder, rows, cluster, num_clusters, self.encoder.last.out_features)
+        return pooled_sets(self.encoder, self.expand(rows), cluster, num_clusters, self.encoder.last.out_features)
 
     def context(self, vectors: Tensor, sizes: Tensor) -> Tensor:
         """Return the vectors (N, d) after attention among the clusters of each view."""

@@ -54,7 +54,7 @@ class Showers(System):
         super().__init__()
         self.config = config
         self.inputs = HitInputs(config.inputs)
-        self.network = ShowerNetwork(config, num_inputs=self.inputs.num_inputs)
+        self.network = ShowerNetwork(config, names=self.inputs.names, scales=self.inputs.scales)
         self._warned = False
         self._watch_collapse = CollapseWatch()
 
