@@ -14,9 +14,8 @@ from typing import Any
 
 from hitloom.cli.demo_common import SEED_OF_TRAINING, DemoSizes, Say, Steps, clear, train_one
 
-RECIPE = "showers-small"
-PLAIN_RECIPE = "showers-small-plain"
-MODEL, PLAIN = "showers", "without_augmentation"
+RECIPES = {"showers": "showers-small-iterated", "without_augmentation": "showers-small"}
+MODEL = "showers"
 SIZES = DemoSizes(num_test=60, num_val=60, scratch_train=240, scratch_epochs=8)  # slices, of three views each
 TINY = DemoSizes(
     num_test=2, num_val=3, scratch_train=3, scratch_epochs=1,
@@ -24,7 +23,6 @@ TINY = DemoSizes(
                "model.attention={embedding: 8, hidden: 8, num_heads: 2, num_inducing: 4, depth: 1}",
                "model.similarity.hidden=8"),
 )  # fmt: skip
-NO_AUGMENTATION = ("model.augmentation.enabled=false", "model.inputs.tier=false")
 
 
 def run_shower_demo(folder: Path, *, seed: int, sizes: DemoSizes, from_scratch: bool, say: Say) -> dict[str, Any]:
@@ -94,19 +92,17 @@ def _checkpoints(folder: Path, *, seed: int, sizes: DemoSizes, from_scratch: boo
     from hitloom.training.checkpoint import find_checkpoint, shipped_weights
 
     shipped = () if from_scratch else shipped_weights()
-    if RECIPE in shipped:
-        there = {MODEL: RECIPE, PLAIN: PLAIN_RECIPE}
+    if RECIPES[MODEL] in shipped:
         step("training: none, the shipped weights are taken as they are")
-        return {name: find_checkpoint(recipe) for name, recipe in there.items() if recipe in shipped}
-    step(f"training '{RECIPE}' from scratch on {sizes.scratch_train} slices, with and without iterative augmentation")
+        return {name: find_checkpoint(recipe) for name, recipe in RECIPES.items() if recipe in shipped}
+    step(f"training from scratch on {sizes.scratch_train} slices, with and without iterative augmentation")
     store = folder / "events"
     num_views = _simulate(store, sizes.scratch_train + sizes.num_val, seed + SEED_OF_TRAINING)
     num_val = num_views * sizes.num_val // (sizes.scratch_train + sizes.num_val)
     shares = replace(sizes, num_val=num_val)
-    plain = replace(shares, overrides=(*sizes.overrides, *NO_AUGMENTATION))
     return {
-        name: train_one(RECIPE, folder / name, store, num_views - num_val, one, fine_tune=False)
-        for name, one in ((MODEL, shares), (PLAIN, plain))
+        name: train_one(recipe, folder / name, store, num_views - num_val, shares, fine_tune=False)
+        for name, recipe in RECIPES.items()
     }
 
 
@@ -124,7 +120,7 @@ def _export(checkpoint: Path, folder: Path) -> str:
     from hitloom.export import export
     from hitloom.training.checkpoint import load_checkpoint
 
-    path = folder / f"{RECIPE}.pt"
+    path = folder / f"{RECIPES[MODEL]}.pt"
     report = export(load_checkpoint(checkpoint).build_system(), path, to="torchscript")
     worst = max(check["max_difference"] for check in report["parity"])
     return f"{path}: {len(report['parity'])} sizes that were never traced, largest difference {worst:.1g}"

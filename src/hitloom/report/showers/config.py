@@ -34,6 +34,8 @@ class ShowerEvaluationConfig(Config):
         Rows that stand beside the results though nobody named them, where they can be made.
     num_pictures, num_matrices : int
         Slices drawn with their hits, and with their similarities.
+    num_displays : int
+        The first so many of these slices stand in the interactive display too.
     num_iterations, num_iterated_slices : int
         Curve against iterations, where a model is there to iterate (``--checkpoint``): so many of them, on the first
         so many slices; 0 = none.
@@ -57,6 +59,7 @@ class ShowerEvaluationConfig(Config):
     added: tuple[Literal["none", "rules", "target", "perfect", "perfect_showers"], ...] = ADDED  # type: ignore[assignment]
     num_pictures: int = Field(default=3, ge=0)
     num_matrices: int = Field(default=1, ge=0)
+    num_displays: int = Field(default=1, ge=1)
     num_iterations: int = Field(default=6, ge=0)
     num_iterated_slices: int = Field(default=50, ge=1)
     max_drawn: int = Field(default=6, ge=1, le=6)

@@ -116,7 +116,9 @@ def report_page(
         "data_id": "",
     }
     if shown.views and config.display:
-        values |= shower_panel(shown.views) | {"plotly": plotly_script(), "panel": "shower_panel.html"}
+        slices = list(dict.fromkeys(view.slice for view in shown.views))[: config.num_displays]
+        views = [view for view in shown.views if view.slice in slices]
+        values |= shower_panel(views) | {"plotly": plotly_script(), "panel": "shower_panel.html"}
     return render("shower_report.html", values)
 
 
