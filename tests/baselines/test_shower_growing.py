@@ -25,7 +25,7 @@ from hitloom.baselines.shower_growing import GRIDS, MOP_UP_GRID
 from hitloom.errors import DataError
 from shower_toy import toy_view, view_event
 
-NAMES = ["no-merging", "shower-growing", "shower-growing-mop-up"]
+NAMES = ["no-merging", "shower-growing", "shower-growing-mop-up", "shower-growing-tuned"]
 INNER, OUTER, EITHER = (True, False), (False, True), (True, True)
 
 
@@ -262,6 +262,11 @@ def test_a_small_cluster_joins_the_nearest_of_two():
     assert groups(view(*tracks, [(2, 30.5)], [(1.5, 20)]), "shower-growing-mop-up") == [0, 1, 1, 0]
 
 
+def test_by_the_tuned_settings_clusters_of_one_hit_grow_too():
+    (result,) = get_baseline("shower-growing-tuned").run([view(line((0, 1), (0, 20)), [(12, 15)], [(19, 18)])])
+    assert result.labels.tolist() == [0, 0, 0]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_cluster_one_cluster_and_only_small_ones(name):
     baseline = get_baseline(name)
@@ -296,7 +301,7 @@ def test_truth_is_not_looked_at():
 def test_they_are_baselines_of_the_lartpc():
     event = toy_view(5)
     assert baseline_names("lartpc") == NAMES
-    assert "no-merging, shower-growing, shower-growing-mop-up (lartpc)" in describe_baselines()
+    assert "no-merging, shower-growing, shower-growing-mop-up, shower-growing-tuned (lartpc)" in describe_baselines()
     assert detector_of(event) == "lartpc"
     with pytest.raises(DataError, match="is for a trackster, and this event is one of a lartpc"):
         list(get_baseline("keep-all").run([event]))
@@ -306,7 +311,7 @@ def test_they_are_baselines_of_the_lartpc():
     assert torch.equal(result.point_id, event.point_id)
 
 
-@pytest.mark.parametrize("name", NAMES[1:])
+@pytest.mark.parametrize("name", NAMES[1:3])
 def test_tuned_settings_serve_at_least_as_well_as_the_defaults(name):
     from sklearn.metrics import adjusted_rand_score
 

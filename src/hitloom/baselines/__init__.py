@@ -47,6 +47,12 @@ _BASELINES: dict[str, tuple[Detector, str, str, str]] = {
         "run_shower_growing_mop_up",
         "ShowerGrowingConfig",
     ),
+    "shower-growing-tuned": (
+        "lartpc",
+        "hitloom.baselines.shower_growing",
+        "run_shower_growing_tuned",
+        "TunedShowerGrowingConfig",
+    ),
 }
 # those that find their best settings on events with truth
 _TUNERS = {
@@ -55,6 +61,7 @@ _TUNERS = {
     "tight-clue3d": "tune_tight_clue3d",
     "shower-growing": "tune_shower_growing",
     "shower-growing-mop-up": "tune_shower_growing_mop_up",
+    "shower-growing-tuned": "tune_shower_growing",
 }
 _TRACKSTER_FEATURES = ("barycenter_z", "raw_energy")
 
@@ -84,7 +91,8 @@ def describe_baselines() -> str:
     --------
     >>> describe_baselines()
     'ckf, helix-dbscan (tracker); distance, merge-all, merge-none, skeleton (calorimeter); energy-distance, keep-all, \
-tight-clue3d (trackster); no-merging, shower-growing, shower-growing-mop-up (lartpc)'
+tight-clue3d (trackster); no-merging, shower-growing, shower-growing-mop-up, \
+shower-growing-tuned (lartpc)'
     """
     return "; ".join(f"{', '.join(baseline_names(name))} ({name})" for name in get_args(Detector))
 

@@ -60,6 +60,18 @@ class ShowerGrowingConfig(Config):
     mop_up_distance: float = Field(default=2.5, gt=0)
 
 
+class TunedShowerGrowingConfig(ShowerGrowingConfig):
+    """The settings that serve best on simulated views, where most clusters have one hit or two.
+
+    Found by :func:`hitloom.baselines.shower_growing.tune_shower_growing` on 30 slices of the default simulation.
+    """
+
+    min_hits: int = Field(default=1, ge=1)
+    nearby_distance: float = Field(default=13.0, gt=0)
+    remote_distance: float = Field(default=40.0, gt=0)
+    vertex_transverse: float = Field(default=6.0, ge=0)
+
+
 def small_clusters(event: Event, geometry: ClusterGeometry) -> tuple[Ints, Floats]:
     """Return for each cluster (N,) the nearest one with enough hits, a row of ``geometry``, and its distance.
 

@@ -2,7 +2,7 @@
 
 What is joined says :mod:`hitloom.baselines.cluster_growth`. Left out are the figure of merit of the vertex and the muon
 identification of the original. Clusters of few hits never grow; ``shower-growing-mop-up`` gives them to the nearest
-cluster that does.
+cluster that does. In ``shower-growing-tuned`` clusters of one hit grow too, over larger distances.
 
 Shape letters: N clusters of a view.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from hitloom.baselines.cluster_geometry import ClusterGeometry, Floats, Ints, cluster_geometry
-from hitloom.baselines.cluster_growth import ShowerGrowingConfig, grow, small_clusters
+from hitloom.baselines.cluster_growth import ShowerGrowingConfig, TunedShowerGrowingConfig, grow, small_clusters
 from hitloom.baselines.tuning import best_by_coordinates
 from hitloom.config import Config
 from hitloom.errors import DataError
@@ -55,6 +55,11 @@ def run_shower_growing(events: Iterable[Event], config: ShowerGrowingConfig | No
 def run_shower_growing_mop_up(events: Iterable[Event], config: ShowerGrowingConfig | None = None) -> Iterator[Result]:
     """Yield the grown clusters of each view with the clusters of few hits near them."""
     return _run(events, config or ShowerGrowingConfig(), mop_up=True)
+
+
+def run_shower_growing_tuned(events: Iterable[Event], config: ShowerGrowingConfig | None = None) -> Iterator[Result]:
+    """Yield the grown clusters of each view, by the settings that serve best on simulated views."""
+    return _run(events, config or TunedShowerGrowingConfig(), mop_up=False)
 
 
 def _run(events: Iterable[Event], config: ShowerGrowingConfig, *, mop_up: bool) -> Iterator[Result]:
