@@ -64,15 +64,16 @@ def similarity_target(event: Event, denominator: Denominator = "all") -> Tensor:
         cluster, owner, fraction = cluster[order], owner[order], event.share_fraction[order]
     else:
         fraction = event.share_fraction
-    parts, low = [], 0
-    for place, high in enumerate(ends):
-        first, last = bounds[place : place + 2]
+    sizes = event.ptr.diff().tolist()
+    flat = fraction.new_empty(sum(size * size for size in sizes))
+    low, place = 0, 0
+    for first, size, high in zip(bounds, sizes, ends, strict=False):
         mine = owner[low:high]
         num_objects = int(mine.max()) + 1 if high > low else 0
-        shares = _dense(last - first, num_objects, cluster[low:high] - first, mine, fraction[low:high], denominator)
-        parts.append((shares @ shares.T).reshape(-1))
-        low = high
-    return torch.cat(parts) if parts else event.pos.new_zeros(0)
+        shares = _dense(size, num_objects, cluster[low:high] - first, mine, fraction[low:high], denominator)
+        torch.mm(shares, shares.T, out=flat[place : place + size * size].view(size, size))
+        low, place = high, place + size * size
+    return flat
 
 
 def has_stored_similarity(event: Event) -> bool:
