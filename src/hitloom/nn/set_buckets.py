@@ -15,7 +15,7 @@ from hitloom.ops.segments import segment_count
 
 EXACT = 8  # sets of up to so many elements share a block only with sets of the same size
 GROWTH = 1.25  # the largest set of a block is at most so many times the smallest
-MAX_CELLS = 8192  # elements of a block, unless one set is larger
+MAX_ROWS = 4096  # elements of a block, unless one set is larger
 
 
 class SetBlock(NamedTuple):
@@ -26,8 +26,17 @@ class SetBlock(NamedTuple):
     mask: Tensor | None
 
 
-def set_blocks(size: Tensor, *, max_cells: int = MAX_CELLS) -> Iterator[SetBlock]:
-    """Yield the blocks of all sets with elements; ``size`` (B,) int64 of each, elements one set after the other."""
+def set_blocks(size: Tensor, *, overhead: int = 0) -> Iterator[SetBlock]:
+    """Yield the blocks of all sets with elements.
+
+    Parameters
+    ----------
+    size : (B,) int64
+        Elements of each set; they stand one set after the other.
+    overhead : int
+        Further rows that a network has for each set (inducing points): a block has at most :data:`MAX_ROWS` in all, so
+        that what it computes stays in the cache.
+    """
     start = size.cumsum(0) - size
     ordered, order = torch.sort(size, stable=True)
     sizes: list[int] = ordered.tolist()
@@ -38,7 +47,9 @@ def set_blocks(size: Tensor, *, max_cells: int = MAX_CELLS) -> Iterator[SetBlock
         smallest = sizes[first]
         largest = smallest if smallest <= EXACT else int(GROWTH * smallest)
         last = first + 1
-        while last < len(sizes) and sizes[last] <= largest and (last + 1 - first) * sizes[last] <= max_cells:
+        while (
+            last < len(sizes) and sizes[last] <= largest and (last + 1 - first) * (sizes[last] + overhead) <= MAX_ROWS
+        ):
             last += 1
         length, chosen = sizes[last - 1], order[first:last]
         place = torch.arange(length, device=size.device)
@@ -51,7 +62,13 @@ def set_blocks(size: Tensor, *, max_cells: int = MAX_CELLS) -> Iterator[SetBlock
 
 
 def pooled_sets(
-    network: Callable[[Tensor, Tensor | None], Tensor], x: Tensor, index: Tensor, num_sets: int, width: int
+    network: Callable[[Tensor, Tensor | None], Tensor],
+    x: Tensor,
+    index: Tensor,
+    num_sets: int,
+    width: int,
+    *,
+    overhead: int = 0,
 ) -> Tensor:
     """Return the one vector (B, ``width``) that the network (b, L, F), mask (b, L) -> (b, 1, ``width``) gives each set.
 
@@ -60,12 +77,14 @@ def pooled_sets(
     x : (M, F)
     index : (M,) int64
         Set of each element, in any order. A set without elements gets zeros.
+    overhead : int
+        As in :func:`set_blocks`.
     """
     if bool((index[1:] < index[:-1]).any()):
         index, order = torch.sort(index, stable=True)
         x = x.index_select(0, order)
     places, found = [], []
-    for block in set_blocks(segment_count(index, num_sets)):
+    for block in set_blocks(segment_count(index, num_sets), overhead=overhead):
         found.append(network(x[block.rows], block.mask)[:, 0])
         places.append(block.sets)
     if not found:

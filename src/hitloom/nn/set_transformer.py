@@ -4,6 +4,11 @@ One block of queries Q and keys K: q = Wq Q, k = Wk K, v = Wv K; heads of scaled
 h = q + a; out = h + leaky_relu(Wo h). With ``layer_norm`` h and out are normalised. The residual is the projected q and
 the scale 1/sqrt(width of a head), as in the published code for shower growing; the paper has relu and the whole width.
 
+Most sets of hits are tiny, and then the inducing points are many against the elements. Two rearrangements of the same
+sums save most products there: few queries against many keys are multiplied with Wk^T, and what they take from the keys
+with Wv, so that the keys themselves are never projected (:meth:`SetAttention.absorbed`); and with one key
+Wo (q + v) = Wo q + Wo v, where q is the same for all sets (:meth:`SetAttention.one_key`).
+
 The bias of the keys adds the same number to all scores of a query, which the softmax takes out again. It is a
 parameter, so that published weights fit, and never read.
 
@@ -15,6 +20,12 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from hitloom.nn.fused import is_traced
+
+FEW_QUERIES = 3  # queries of a set up to which its keys are not projected
+FEW_KEYS = 4  # keys of a set up to which shared queries take a plain sum over them
+MANY = 4  # times as many keys as queries
 
 
 class SetAttention(nn.Module):
@@ -42,7 +53,24 @@ class SetAttention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return what the queries take from the keys; keys where ``mask`` is false do not count."""
+        if not torch.jit.is_scripting():
+            quick = self.quick(query, key, mask)
+            if quick is not None:
+                return quick
         return self.after_query(self.query(query), key, mask)
+
+    def quick(self, query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor | None:
+        """Return the output in a way that saves products, None where there is none; exporters see the plain way."""
+        if mask is not None or is_traced():
+            return None
+        num_queries, num_keys = query.shape[1], key.shape[1]
+        if query.shape[0] == 1 and key.shape[0] > 1 and num_keys <= FEW_KEYS:
+            q = self.query(query)
+            return self.one_key(q, key) if num_keys == 1 else self.few_keys(q, key)
+        if num_queries <= FEW_QUERIES and num_queries * MANY <= num_keys:
+            q = self.query(query)
+            return self.after_attention(q, self.absorbed(q, key))
+        return None
 
     def after_query(self, q: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
         """Go on from projected queries (B, Q, d), or (1, Q, d) for those that all sets share."""
@@ -59,8 +87,49 @@ class SetAttention(nn.Module):
         h = self.first_norm(q + a)
         return self.last_norm(h + F.leaky_relu(self.out(h)))
 
+    def one_key(self, q: Tensor, key: Tensor) -> Tensor:
+        """Return the output for shared queries (1, Q, d) and one key for each set (B, 1, Dk)."""
+        v = self.value(key)
+        if not isinstance(self.first_norm, nn.Identity):
+            return self.after_attention(q, v)
+        rise = F.leaky_relu(self.out(q) + F.linear(v, self.out.weight))
+        return self.last_norm(q + v + rise)
+
+    def few_keys(self, q: Tensor, key: Tensor) -> Tensor:
+        """Return the output for shared queries (1, Q, d) and few keys (B, L, Dk), as a plain sum over the keys."""
+        num_sets, num_keys, num_queries = key.shape[0], key.shape[1], q.shape[1]
+        heads = self.num_heads
+        k = F.linear(key, self.key.weight).view(num_sets * num_keys, heads, -1).transpose(0, 1)
+        q_of_head = self._heads(q)[0].transpose(1, 2) * k.shape[2] ** -0.5  # (heads, d / heads, Q)
+        score = torch.bmm(k, q_of_head).view(heads, num_sets, num_keys, num_queries).softmax(2)
+        share = score.permute(1, 2, 3, 0).unsqueeze(-1).contiguous()  # (B, L, Q, heads, 1)
+        v = self.value(key).view(num_sets, num_keys, 1, heads, -1)
+        a = share[:, 0] * v[:, 0]
+        for place in range(1, num_keys):
+            a = torch.addcmul(a, share[:, place], v[:, place])
+        return self.after_attention(q, a.reshape(num_sets, num_queries, -1))
+
+    def absorbed(self, q: Tensor, key: Tensor) -> Tensor:
+        """Return what projected queries (B or 1, Q, d) take from keys (B, L, Dk) that are not projected: (B, Q, d)."""
+        q = q.expand(key.shape[0], -1, -1)
+        num_sets, num_queries, width = q.shape
+        heads, num_inputs = self.num_heads, key.shape[2]
+        of_head = q.reshape(num_sets * num_queries, heads, -1).transpose(0, 1)  # (heads, B Q, d / heads)
+        weight = self.key.weight.view(heads, -1, num_inputs) * of_head.shape[2] ** -0.5
+        asked = _by_set(torch.bmm(of_head, weight), num_sets)
+        taken = torch.bmm(torch.bmm(asked, key.transpose(1, 2)).softmax(2), key)
+        taken = taken.view(num_sets, heads, num_queries, num_inputs).transpose(0, 1).reshape(heads, -1, num_inputs)
+        found = torch.bmm(taken, self.value.weight.view(heads, -1, num_inputs).transpose(1, 2))
+        return found.transpose(0, 1).reshape(num_sets, num_queries, width) + self.value.bias
+
     def _heads(self, x: Tensor) -> Tensor:
         return x.view(x.shape[0], x.shape[1], self.num_heads, x.shape[2] // self.num_heads).transpose(1, 2)
+
+
+def _by_set(x: Tensor, num_sets: int) -> Tensor:
+    """Return (heads, B Q, D) as (B, heads Q, D)."""
+    heads, width = x.shape[0], x.shape[2]
+    return x.view(heads, num_sets, -1, width).transpose(0, 1).reshape(num_sets, -1, width)
 
 
 class InducedAttention(nn.Module):
@@ -128,7 +197,7 @@ class SetTransformer(nn.Module):
             )
             for place in range(depth)
         )  # fmt: skip
-        self.pools = pool
+        self.pools, self.num_inducing = pool, num_inducing
         self.pool = SetPooling(width=width, num_heads=num_heads, layer_norm=layer_norm) if pool else None
         self.decoder = nn.ModuleList(
             SetAttention(
