@@ -16,7 +16,7 @@ from hitloom.cli.demo_common import SEED_OF_TRAINING, DemoSizes, Say, Steps, cle
 
 RECIPES = {"showers": "showers-small-iterated", "without_augmentation": "showers-small"}
 MODEL = "showers"
-SIZES = DemoSizes(num_test=60, num_val=60, scratch_train=240, scratch_epochs=8)  # slices, of three views each
+SIZES = DemoSizes(num_test=60, num_val=15, scratch_train=100, scratch_epochs=6)  # slices, of three views each
 TINY = DemoSizes(
     num_test=2, num_val=3, scratch_train=3, scratch_epochs=1,
     overrides=("model.encoder={embedding: 8, hidden: 8, num_heads: 2, num_inducing: 4, depth: 1}",
