@@ -96,7 +96,8 @@ def chain_clusters(
     labels = np.full(len(x), -1, np.int64)
     used = np.flatnonzero(energy >= config.min_energy)
     order = used[np.lexsort((energy[used], x[used], layer[used]))]
-    x, w, layer, energy = (np.ascontiguousarray(values[order]) for values in (x, w, layer, energy))
+    x, w, energy = (np.ascontiguousarray(values[order], dtype=np.float64) for values in (x, w, energy))
+    layer = layer[order]
     layers, first = np.unique(layer, return_index=True)
     first = np.append(first, len(order))
     near = config.min_separation * scale
