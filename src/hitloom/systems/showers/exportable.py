@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 CONTRACT = "hitloom-showers-contract"
 CONTRACT_VERSION = 1
-BLOCK_NUMBERS = 2**20  # numbers of a block of the pair head in TorchScript, unless one row has more
+BLOCK_NUMBERS = 2**18  # numbers of a block of the pair head in TorchScript, unless one row has more
 BLOCK_HIDDEN = 8  # hidden units of a block of the pair head in the other formats
 TRACED_SIZE = (67, 211)
 PARITY_SIZES = ((1, 1), (2, 2), (7, 7), (40, 400), (200, 700))
@@ -121,7 +121,8 @@ def pair_logits(head: PairHead, vectors: Tensor) -> Tensor:
     one_order = (left[:, :1] * right[None, :, 0] * 0.0) + head.pair[2].bias
     for first in range(0, weight.shape[0], BLOCK_HIDDEN):
         block = slice(first, first + BLOCK_HIDDEN)
-        one_order = one_order + torch.relu(left[:, None, block] + right[None, :, block]) @ weight[block]
+        hidden = torch.relu(left.T[block, :, None] + right.T[block, None, :])
+        one_order = one_order + (hidden * weight[block, None, None]).sum(0)
     if head.symmetric:
         both = 0.5 * (one_order + one_order.T)
     else:
