@@ -34,7 +34,7 @@ def begins_at(geometry: ClusterGeometry, *, tan_angle: float, apex_shift: float)
     along, across = _split(to_vertex, out)
     before = (along > 0) & (across < tan_angle * along)
     decided = before[:, 0] != before[:, 1]
-    return before | ~decided[:, None]
+    return np.where(decided[:, None], before, True)
 
 
 def points_to_vertex(

@@ -138,7 +138,11 @@ class Reach(NamedTuple):
 
     def where(self, better: Bools, other: Reach) -> Reach:
         """Return this where ``better`` (C,), else the other."""
-        return Reach(*(np.where(better, new, old) for new, old in zip(self, other, strict=True)))
+        return Reach(
+            np.where(better, self.kind, other.kind),
+            np.where(better, self.order, other.order),
+            np.where(better, self.gap, other.gap),
+        )
 
 
 def give_to_best(owner: Ints, seeds: Ints, kinds: NDArray[np.int8], distance: Floats) -> None:
