@@ -24,7 +24,6 @@ from hitloom.training.batches import step_seed
 
 DEFINITIONS = {
     "val_loss": "mean over validation events of the training loss",
-    "val_loss_tier_<n>": "the same over the events merged n times, where a system trains on those too",
     "val_efficiency": "particles with a track of purity > 0.5 / all particles with a hit in the input",
     "val_double_majority_efficiency": "the same, matched by double majority",
     "val_signal_efficiency": "target particles with a track of purity > 0.5 / target particles (evaluation.targets)",
