@@ -74,7 +74,7 @@ def test_knock_on_electrons_take_what_the_loss_below_the_cut_leaves_out(energy: 
         mixed = (2 * gamma - 1) / gamma**2
         beta2 = 1 - 1 / gamma**2
         shape = ((gamma - 1) / gamma) ** 2 + (1 / share - mixed) / share + (1 / (1 - share) - mixed) / (1 - share)
-        return common.XI / beta2 / energy**2 * shape
+        return physics.XI / beta2 / energy**2 * shape
 
     number = integrate.quad(differential, 1.0, energy / 2, limit=200)[0]
     carried = integrate.quad(lambda t: t * differential(t), 1.0, energy / 2, limit=200)[0]

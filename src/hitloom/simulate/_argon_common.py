@@ -14,7 +14,6 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hitloom.simulate.lartpc_physics import DENSITY
 from hitloom.simulate.lartpc_tables import LOWEST, PER_DECADE
 
 NUM_PARTICLES, NUM_DEPOSITS, FULL = 0, 1, 2
@@ -22,7 +21,6 @@ NUM_PARTICLES, NUM_DEPOSITS, FULL = 0, 1, 2
 ELECTRON, POSITRON, MUON, PHOTON, NEUTRAL_PION, PION, PROTON = (
     np.int64(11), np.int64(-11), np.int64(13), np.int64(22), np.int64(111), np.int64(211), np.int64(2212),
 )  # fmt: skip
-XI = 0.307075 / 2 * 18.0 / 39.948 * DENSITY  # MeV/cm: K Z/A rho / 2
 _LOG_LOWEST = math.log(LOWEST)
 _PER_LOG = PER_DECADE / math.log(10.0)
 

@@ -1,4 +1,8 @@
-"""Compiled transport of all particles of an event through argon."""
+"""Compiled transport of all particles of an event through argon.
+
+Compiled code is kept on disk per file: after an edit of ``_argon_*.py``, remove ``__pycache__`` here, or callers keep
+the old code of what they call.
+"""
 
 # mypy: disable-error-code="no-untyped-def"
 from __future__ import annotations

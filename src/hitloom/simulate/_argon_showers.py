@@ -15,7 +15,6 @@ from hitloom.simulate._argon_common import (
     ELECTRON,
     PHOTON,
     POSITRON,
-    XI,
     add_particle,
     ahead,
     any_angle,
@@ -32,7 +31,7 @@ from hitloom.simulate._argon_common import (
     straggled,
     turned,
 )
-from hitloom.simulate.lartpc_physics import ELECTRON_MASS, RADIATION_LENGTH, SCREENING, SCREENING_OFFSET
+from hitloom.simulate.lartpc_physics import ELECTRON_MASS, RADIATION_LENGTH, SCREENING, SCREENING_OFFSET, XI
 
 _MOST = 1000  # draws before a rejection gives up
 _FIRST_0, _SECOND_0 = 20.867 - SCREENING_OFFSET, 20.209 - SCREENING_OFFSET

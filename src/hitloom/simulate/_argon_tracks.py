@@ -19,7 +19,6 @@ from hitloom.simulate._argon_common import (
     PION,
     POSITRON,
     PROTON,
-    XI,
     add_particle,
     ahead,
     any_angle,
@@ -43,6 +42,7 @@ from hitloom.simulate.lartpc_physics import (
     PION_MASS,
     PROTON_MASS,
     RADIATION_LENGTH,
+    XI,
 )
 
 _DECAYED_SHARE = 0.28  # of stopped negative muons; nuclei capture the others

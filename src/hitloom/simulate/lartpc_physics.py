@@ -26,7 +26,7 @@ CRITICAL_ENERGY = 32.0
 ELECTRON_MASS = 0.51099895
 MUON_MASS, PION_MASS, PROTON_MASS, NEUTRAL_PION_MASS = 105.6583755, 139.57039, 938.27209, 134.9768
 EXCITATION = 188e-6  # MeV
-_LOSS = 0.307075 * CHARGE / MASS_NUMBER * DENSITY  # MeV/cm: K Z/A rho
+XI = 0.307075 / 2 * CHARGE / MASS_NUMBER * DENSITY  # MeV/cm: K Z/A rho / 2, in front of all losses to electrons
 _CBAR, _X0, _X1, _A, _K = 5.2146, 0.2, 3.0, 0.19559, 3.0
 _ELECTRONS = DENSITY * 0.602214076 * CHARGE / MASS_NUMBER  # per cm and barn
 _FINE = 1.0 / 137.036
@@ -59,7 +59,7 @@ def heavy_loss(energy: Floats, mass: float, cut: float = math.inf) -> Floats:
     logarithm = np.log(2 * ELECTRON_MASS * (gamma**2 - 1) * upper / EXCITATION**2)
     bracket = logarithm - beta2 * (1 + upper / largest) - density_effect(np.sqrt(gamma**2 - 1))
     # below some 0.5 MeV per nucleon the formula fails; what is left there is a fraction of a millimetre
-    return _LOSS / 2 / beta2 * np.maximum(bracket, 1.0)
+    return XI / beta2 * np.maximum(bracket, 1.0)
 
 
 def electron_loss(energy: Floats, cut: float = math.inf) -> Floats:
@@ -74,7 +74,7 @@ def electron_loss(energy: Floats, cut: float = math.inf) -> Floats:
     )  # fmt: skip
     bracket = np.log(2 * (gamma + 1) / (EXCITATION / ELECTRON_MASS) ** 2) + moller
     bracket = bracket - density_effect(np.sqrt(gamma**2 - 1))
-    return _LOSS / 2 / beta2 * np.maximum(bracket, 1.0)
+    return XI / beta2 * np.maximum(bracket, 1.0)
 
 
 def moller_rate(energy: Floats, cut: float) -> Floats:
@@ -87,7 +87,7 @@ def moller_rate(energy: Floats, cut: float) -> Floats:
         ((gamma - 1) / gamma) ** 2 * (0.5 - low)
         + 1 / low - 1 / (1 - low) - mixed * np.log((1 - low) / low)
     )  # fmt: skip
-    return _LOSS / 2 / beta2 / energy * integral
+    return XI / beta2 / energy * integral
 
 
 def screening_functions(delta: Floats) -> tuple[Floats, Floats]:
