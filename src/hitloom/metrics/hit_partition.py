@@ -145,7 +145,7 @@ def hit_table(
         group=group_row[first],
         particle=particle_row[first],
         num_hits=_sums(entry, hits, len(found)),
-        energy=np.bincount(entry, weight[there], minlength=len(found)),
+        energy=np.bincount(entry, weight[there], minlength=len(found)).astype(np.float64),
         group_event=group_event,
         particle_event=particle_event,
         group_label=group_label,
@@ -191,7 +191,7 @@ def partition_counts(table: HitTable) -> Columns:
         return _sums(event, values, table.num_events)
 
     def mean_parts(event: IntArray, values: FloatArray) -> FloatArray:
-        return np.bincount(event, np.nan_to_num(values), minlength=table.num_events)
+        return np.bincount(event, np.nan_to_num(values), minlength=table.num_events).astype(np.float64)
 
     group_event, particle_event = table.group_event, table.particle_event
     return {

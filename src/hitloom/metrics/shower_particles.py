@@ -6,9 +6,10 @@ Shape letters: A entries (pairs of a group and a particle that share hits), G gr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from hitloom.metrics.hit_partition import HitTable
 from hitloom.metrics.truth import BoolArray, FloatArray, IntArray
@@ -107,7 +108,7 @@ def match_particles(table: HitTable, *, min_hits: int = MIN_HITS) -> ParticleMat
     np.maximum.at(most, table.group, table.num_hits)
     group_energy = np.bincount(table.group, table.energy, minlength=len(table.group_event))
 
-    def take(values: IntArray | FloatArray, empty: int = 0) -> IntArray | FloatArray:
+    def take(values: NDArray[Any], empty: int = 0) -> NDArray[Any]:
         """Return (K,) values (A,) of the chosen entries."""
         return np.where(there, values[at], empty) if len(values) else np.full(num_particles, empty, values.dtype)
 
@@ -117,7 +118,7 @@ def match_particles(table: HitTable, *, min_hits: int = MIN_HITS) -> ParticleMat
         event=table.particle_event,
         label=table.particle_label,
         num_hits=table.particle_hits,
-        energy=np.bincount(table.particle, table.energy, minlength=num_particles),
+        energy=np.bincount(table.particle, table.energy, minlength=num_particles).astype(np.float64),
         group=np.asarray(take(table.group_label[group], -1), dtype=np.int64),
         correct_hits=np.asarray(take(table.num_hits), dtype=np.int64),
         correct_energy=np.asarray(take(table.energy), dtype=np.float64),

@@ -20,7 +20,8 @@ from hitloom.metrics.truth import FloatArray, IntArray
 def by_slice(values: ArrayLike, event: IntArray, resamples: Resamples) -> FloatArray:
     """Return the sum over the rows of each slice, (S,); rows (X,) know their view."""
     rows = resamples.unit[event]
-    return np.bincount(rows, np.asarray(values, dtype=np.float64), minlength=resamples.weights.shape[1])
+    sums = np.bincount(rows, np.asarray(values, dtype=np.float64), minlength=resamples.weights.shape[1])
+    return sums.astype(np.float64)
 
 
 def mean_entry(values: ArrayLike, event: IntArray, resamples: Resamples | None, definition: str) -> dict[str, Any]:

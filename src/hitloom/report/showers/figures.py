@@ -85,8 +85,11 @@ def slice_figure(views: Sequence[ShowerView], *, theme: Theme = LIGHT) -> Figure
             drawn = PolyCollection(list(corners), facecolors=colours, edgecolors=colours, linewidths=0.9)
             drawn.set_rasterized(True)  # thousands of outlines would make a file that no browser likes
             axes.add_collection(drawn)
-            axes.scatter(*view.position[shower].T, marker="^", s=4, linewidths=0, rasterized=True,
-                         c=[colour for colour, inside in zip(colours, shower, strict=True) if inside])  # fmt: skip
+            inks = [colour for colour, inside in zip(colours, shower, strict=True) if inside]
+            axes.scatter(
+                *view.position[shower].T, marker="^", s=11, c=inks, linewidths=0.3, edgecolors=theme.background,
+                rasterized=True,
+            )  # fmt: skip
             axes.plot(0, 0, marker="+", color=theme.text, markersize=9, markeredgewidth=1.4, zorder=5)
             axes.set_xlim(*x_range)
             axes.set_ylim(*z_range)
