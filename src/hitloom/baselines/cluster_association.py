@@ -47,7 +47,8 @@ def points_to_vertex(
     """
     along, across = _split(-geometry.ends, geometry.outward)
     widening = math.tan(math.radians(allowance)) * np.maximum(along, 0.0)
-    return ((along > low) & (along < high) & (across < transverse + widening)).any(1)
+    held = (along > low) & (along < high) & (across < transverse + widening)
+    return held[:, 0] | held[:, 1]
 
 
 def _split(vector: Floats, unit: Floats) -> tuple[Floats, Floats]:
