@@ -21,11 +21,11 @@ from hitloom.data.pruning_collisions import COLLISION_BRANCHES, collision_tables
 from hitloom.data.pruning_from_table import LinkCounts, table_events
 from hitloom.data.pruning_json import PARENTS, json_event_ids, json_table, load_json
 from hitloom.data.pruning_labels import ALL_NOISE, MAJORITIES
-from hitloom.data.pruning_root import check_renamed, count_entries, find_tree, root_tables, stored_event_ids, tree_names
+from hitloom.data.pruning_root import check_renamed, count_entries, find_tree, root_tables
 from hitloom.data.pruning_table import LINKS, READ, TableOptions, TracksterTable
 from hitloom.data.pruning_tracksters import TRACKSTERS_PER_COLLISION
 from hitloom.data.pruning_write import write_pruning
-from hitloom.data.root_read import find_root, opened
+from hitloom.data.root_read import find_root, opened, stored_event_ids, tree_names
 from hitloom.errors import DataError, nearest
 from hitloom.event import Event
 

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from hitloom.data.files import reason
 from hitloom.data.jagged import Jagged
-from hitloom.data.pruning_root import EVENT
 from hitloom.data.pruning_table import ID, NEEDED, OPTIONAL, ORIGIN, READ, TARGET, Place, TracksterTable
-from hitloom.data.root_read import check_numbers
+from hitloom.data.root_read import EVENT, check_numbers
 from hitloom.errors import DataError, nearest
 
 PARENTS = "parents"

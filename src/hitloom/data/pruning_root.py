@@ -17,27 +17,11 @@ from numpy.typing import NDArray
 from hitloom.data.files import reason
 from hitloom.data.jagged import Jagged
 from hitloom.data.pruning_table import LINKS, OPTIONAL, READ, Place, TracksterTable
-from hitloom.data.root_read import branch_names, opened, read_columns
+from hitloom.data.root_read import opened, read_columns
 from hitloom.data.root_records import Column
 from hitloom.errors import DataError, nearest
 
 _log = logging.getLogger(__name__)
-EVENT = "event"
-"""Optional branch: number of the event, one for each trackster."""
-
-
-def tree_names(file: Any, path: Path) -> list[str]:
-    """Return the names of all trees of an open file, with folder and cycle.
-
-    Raises
-    ------
-    DataError
-        When the list of them cannot be read.
-    """
-    try:
-        return [name for name, kind in file.classnames(recursive=True).items() if kind == "TTree"]
-    except Exception as error:  # uproot raises what its parts raise: every kind of error
-        raise DataError(f"{path}: its list of keys cannot be read: {reason(error)}; mend: copy it again") from None
 
 
 def find_tree(path: Path, trees: Sequence[str], wanted: str, option: str) -> str:
@@ -79,13 +63,6 @@ def count_entries(file: Any, path: Path, trees: Sequence[str]) -> int:
                 "be the same trackster; mend: write the file again, or name other trees"
             )
     return numbers[0]
-
-
-def stored_event_ids(file: Any, path: Path, tree: str) -> NDArray[np.int64] | None:
-    """Return the numbers of the events (B,) where the file has them."""
-    if EVENT not in branch_names(file, path, tree):
-        return None
-    return read_columns(file, path, tree, {EVENT: Column("Long64_t")})[EVENT].values.astype(np.int64)
 
 
 def read_renamed(

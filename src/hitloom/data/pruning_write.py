@@ -19,8 +19,8 @@ from hitloom.data.files import atomic_file
 from hitloom.data.jagged import Jagged
 from hitloom.data.pruning_json import json_text
 from hitloom.data.pruning_layout import PRUNING_FEATURES
-from hitloom.data.pruning_root import EVENT
 from hitloom.data.pruning_table import ID, LABEL, LAYER, LINKS, NEEDED, OPTIONAL, ORIGIN, PRUNE_SCORE, TARGET
+from hitloom.data.root_read import EVENT
 from hitloom.data.root_records import Column
 from hitloom.data.root_trees import RootTreeWriter
 from hitloom.data.split_folders import write_split_folder

@@ -19,6 +19,9 @@ from hitloom.data.root_records import Column
 from hitloom.data.splits import SPLITS
 from hitloom.errors import DataError, nearest
 
+EVENT = "event"
+"""Optional branch: number of the event, one for each trackster."""
+
 
 def find_root(source: str | Path, pattern: str = "*.root") -> list[tuple[Path, str | None]]:
     """Return the files of a path, sorted, with the split that the folder train, val or test says.
@@ -62,6 +65,20 @@ def opened(path: Path) -> Iterator[Any]:
         if size < wanted:
             raise DataError(f"{path}: cut off after {size} of {wanted} bytes; mend: copy it again")
         yield file
+
+
+def tree_names(file: Any, path: Path) -> list[str]:
+    """Return the names of all trees of an open file, with folder and cycle.
+
+    Raises
+    ------
+    DataError
+        When the list of them cannot be read.
+    """
+    try:
+        return [name for name, kind in file.classnames(recursive=True).items() if kind == "TTree"]
+    except Exception as error:  # uproot raises what its parts raise: every kind of error
+        raise DataError(f"{path}: its list of keys cannot be read: {reason(error)}; mend: copy it again") from None
 
 
 def branch_names(file: Any, path: Path, tree: str) -> set[str]:
@@ -127,6 +144,13 @@ def read_columns(
             raise DataError(f"{where} gave {lists.num_entries} of {number} entries; mend: write or copy the file again")
         found[name] = check_numbers(lists, column, where, start, may_be_infinite=name in infinite)
     return found
+
+
+def stored_event_ids(file: Any, path: Path, tree: str) -> NDArray[np.int64] | None:
+    """Return the numbers of the events (B,) where the file has them."""
+    if EVENT not in branch_names(file, path, tree):
+        return None
+    return read_columns(file, path, tree, {EVENT: Column("Long64_t")})[EVENT].values.astype(np.int64)
 
 
 def check_numbers(

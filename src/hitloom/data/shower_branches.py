@@ -14,7 +14,6 @@ from hitloom.data.root_records import Column
 
 TREE = "clusters"
 VIEW_DATA, EVENT_DATA = "_view_data", "_event_data"
-EVENT = "event"
 
 _INT, _FLOAT = Column("int", 1), Column("float", 1)
 CLUSTER_ID, CLUSTER_VIEW = "cluster_id", "cluster_view"

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hitloom.data.pruning_root import tree_names
-from hitloom.data.root_read import branch_names, find_root, opened
+from hitloom.data.root_read import branch_names, find_root, opened, tree_names
 from hitloom.data.shower_branches import CLUSTER_ID, HIT_CLUSTER
 from hitloom.data.shower_layout import VIEWS
 from hitloom.data.shower_root import PandoraFile, file_views, look

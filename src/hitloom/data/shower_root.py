@@ -16,8 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hitloom.data.jagged import Jagged
-from hitloom.data.pruning_root import stored_event_ids, tree_names
-from hitloom.data.root_read import branch_names, check_rows, opened, read_columns, same_counts
+from hitloom.data.root_read import (
+    branch_names,
+    check_rows,
+    opened,
+    read_columns,
+    same_counts,
+    stored_event_ids,
+    tree_names,
+)
 from hitloom.data.shower_branches import (
     BEAM_COLUMN,
     CLUSTER_COLUMNS,

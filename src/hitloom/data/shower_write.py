@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hitloom.data.file_writer import FileWriter
 from hitloom.data.jagged import Jagged
 from hitloom.data.lartpc_detectors import get_detector
+from hitloom.data.root_read import EVENT
 from hitloom.data.root_records import Column
 from hitloom.data.root_trees import RootTreeWriter
 from hitloom.data.shower_branches import (
@@ -26,7 +27,6 @@ from hitloom.data.shower_branches import (
     CLUSTER_COLUMNS,
     CLUSTER_ID,
     CLUSTER_VIEW,
-    EVENT,
     EVENT_DATA,
     EXTRA_COLUMNS,
     EXTRA_TRUTH,
