@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hitloom.data.store import EventStore
 
 _TOY = "The shapes of the showers are toy: see docs/calorimeter.md for what they reproduce."
-_TOY_ARGON = "Cascades, readout and clusters are toy: see docs/lartpc.md for what they reproduce."
+_TOY_ARGON = "Cascades, readout and clusters are toy: see docs/lartpc_readout.md for what they reproduce."
 
 app = typer.Typer(no_args_is_help=True, help="Simulate events into an event store.")
 
