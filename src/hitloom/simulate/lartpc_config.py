@@ -156,7 +156,7 @@ class ReadoutConfig(Config):
     vertex_smearing
         mm; width of the smearing of each coordinate of the vertex that positions are relative to.
     drift_range
-        cm; the drift position of the vertex relative to the gaps is drawn flat within plus and minus this.
+        cm; the drift position of the vertex relative to a gap is drawn flat within plus and minus this; 0 = it stays.
     rollup
         Truth of hits: ``standard``, or ``keep_compton`` (distant photons that make no shower keep their own number).
     """
