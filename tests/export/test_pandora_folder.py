@@ -188,7 +188,10 @@ def test_a_model_that_the_chain_cannot_feed_is_refused(changes: dict, text: str,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("changes", [{}, ITERATED, WITH_TIER, {"grouping": {"mode": "two_stage", "threshold": 0.7}}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"inputs": {"num_waves": 4}}, ITERATED, WITH_TIER, {"grouping": {"mode": "two_stage", "threshold": 0.7}}],
+)
 def test_the_files_agree_with_the_system_on_shuffled_views(changes: dict, tmp_path: Path):
     """Complete features, hits and clusters in another order, groups after all iterations."""
     system = make_showers(**changes)

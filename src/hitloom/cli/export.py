@@ -21,7 +21,7 @@ def export(
     to: Annotated[
         str, typer.Option("--to", help="torchscript, torch-export, onnx, pandora (showers) or safetensors (weights).")
     ] = "onnx",
-    stage: Annotated[str | None, typer.Option("--stage", help="Stage of a chain, part of showers, or all.")] = None,
+    stage: Annotated[str | None, typer.Option("--stage", help="Stage of a chain, or all of them.")] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write (folder with --stage all); default by name.")
     ] = None,

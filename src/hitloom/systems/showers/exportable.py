@@ -15,6 +15,7 @@ Shape letters: N clusters, M hits, C raw columns of a hit, F features of a hit, 
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -213,6 +214,19 @@ def scripted(module: nn.Module) -> nn.Module:
         return torch.jit.script(module.eval())  # type: ignore[no-any-return]
 
 
+def compiled_encoder(part: EncoderPart) -> nn.Module:
+    """Return the encoder as TorchScript compiles it; what expands columns has no branches and is traced before."""
+    compiled = copy.copy(part)
+    compiled._modules = dict(part._modules)
+    if not isinstance(part.expand, nn.Identity):
+        example = torch.zeros(1, 7, len(part.get_buffer("floor")))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            compiled.expand = torch.jit.trace(part.expand, example, check_trace=False)
+    return scripted(compiled)
+
+
 def showers_signature(system: Showers) -> ExportSignature:
     """Return the signature of the fused form with its contract.
 
@@ -258,9 +272,17 @@ def part_signatures(system: Showers) -> dict[str, ExportSignature]:
     network, names = system.network, system.inputs.names
     widths = (len(names), network.encoder.last.out_features, network.attention.last.out_features)
     encoder, attention = EncoderPart(network, names), AttentionPart(network.attention)
-    similarity = SimilarityPart(network.similarity)
+    similarity, fused = SimilarityPart(network.similarity), FusedShowers(system)
+
+    def one_cluster(num_hits: int) -> tuple[Tensor, ...]:
+        hits, cluster, view, _ = example_view(1, num_hits, fused.columns)
+        return (fused.features(hits, cluster, view)[None],)
+
     return {
-        "encoder": _part(encoder, ("hits", widths[0], "num_hits"), ("vector", {0: "one"}), lambda: scripted(encoder)),
+        "encoder": _part(
+            encoder, ("hits", widths[0], "num_hits"), ("vector", {0: "one"}), lambda: compiled_encoder(encoder),
+            example=one_cluster,
+        ),
         "attention": _part(
             attention, ("vectors", widths[1], "num_clusters"), ("context", {0: "one", 1: "num_clusters"}),
             lambda: scripted(attention),
@@ -274,15 +296,19 @@ def part_signatures(system: Showers) -> dict[str, ExportSignature]:
 
 
 def _part(
-    module: nn.Module, takes: tuple[str, int, str], gives: tuple[str, dict[int, str]], traced: Any
+    module: nn.Module,
+    takes: tuple[str, int, str],
+    gives: tuple[str, dict[int, str]],
+    traced: Any,
+    example: Any = None,
 ) -> ExportSignature:
     name, width, free = takes
 
-    def example(size: int) -> tuple[Tensor, ...]:
+    def random(size: int) -> tuple[Tensor, ...]:
         return (torch.randn(1, size, width, generator=torch.Generator().manual_seed(1000 * width + size)),)
 
     return ExportSignature(
-        module=module.eval(), input_names=(name,), output_names=(gives[0],), example=example,
+        module=module.eval(), input_names=(name,), output_names=(gives[0],), example=example or random,
         dynamic_axes={name: {1: free}, gives[0]: gives[1]}, parity_sizes=PART_SIZES, traced=traced,
     )  # fmt: skip
 
