@@ -36,6 +36,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/metrics.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/pruning.py
+	$(BIN)/python benchmarks/showers.py
 	$(BIN)/python benchmarks/pruning_files.py
 	$(BIN)/python benchmarks/segmentation.py
 	$(BIN)/python benchmarks/shower_grouping.py
