@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-
 PAIR_MATRICES: tuple[str, ...] = ("similarity", "logit")
 
 

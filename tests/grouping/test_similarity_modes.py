@@ -120,7 +120,9 @@ def test_accessory_modes_are_those_of_accessory_clustering():
     two = two_stage(similarity, hits, threshold=0.99, second_threshold=0.2, accessory_max_hits=1)
     assert not torch.equal(one, two)
     for mode, wanted in (("accessory", one), ("iterated", one), ("two_stage", two)):
-        found = group_similarity(similarity, hits, mode=mode, threshold=0.99, second_threshold=0.2, accessory_max_hits=1)
+        found = group_similarity(
+            similarity, hits, mode=mode, threshold=0.99, second_threshold=0.2, accessory_max_hits=1
+        )
         assert torch.equal(found, wanted)
 
 

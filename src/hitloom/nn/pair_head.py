@@ -50,17 +50,18 @@ class PairHead(nn.Module):
 
     def project(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Return Wa a + b and Wb a of each vector, (N, H) float32 each."""
-        first = self.pair[0]
+        first: Any = self.pair[0]
         a, b = first.weight.split(vectors.shape[-1], 1)
         return nn.functional.linear(vectors, a, first.bias).float(), nn.functional.linear(vectors, b).float()
 
     def diagonal(self, vectors: Tensor) -> Tensor:
         """Return the logit (N,) float32 of each vector with itself."""
-        return self.single(vectors)[:, 0].float()
+        logit: Tensor = self.single(vectors)
+        return logit[:, 0].float()
 
     def from_parts(self, left: Tensor, right: Tensor, diagonal: Tensor) -> Tensor:
         """Return the logits of one set from what :meth:`project` and :meth:`diagonal` gave its vectors."""
-        last = self.pair[2]
+        last: Any = self.pair[2]
         with torch.autocast(left.device.type, enabled=False):
             weight, bias = last.weight[0].float(), last.bias.float()
             if can_fuse(left):

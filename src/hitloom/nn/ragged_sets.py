@@ -10,6 +10,8 @@ Shape letters: M elements, B sets, m inducing points (or learned queries), H hea
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -38,9 +40,11 @@ def ragged_sets(network: SetTransformer, x: Tensor, index: Tensor, num_sets: int
     """
     if network.pool is None:
         raise ValueError("ragged_sets: a network that pools was wanted")
+    block: Any
     for block in network.encoder:
         x = spread(block.spread, x, index, gather(block.gather, block.points, x, index, num_sets))
     pooled = gather(network.pool.attention, network.pool.queries, x, index, num_sets)
+    layer: Any
     for layer in network.decoder:
         pooled = layer.after_attention(layer.query(pooled), layer.value(pooled))  # one element reads itself
     vectors: Tensor = network.last(pooled[:, 0])

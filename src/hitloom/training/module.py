@@ -96,7 +96,8 @@ class Task(pl.LightningModule):
         On several devices all take equally many steps: one whose events are done gives a gradient of zero, and the
         others weigh as much more.
         """
-        max_tier = self.system.max_tier(self.epoch_number) if hasattr(self.system, "max_tier") else 0
+        highest: Any = getattr(self.system, "max_tier", None)
+        max_tier = 0 if highest is None else highest(self.epoch_number)
         current: tuple[Scores, Event] | None = (scores, batch)
         if max_tier:
             add_mean(self.sums, "loss_tier_0", loss.total)

@@ -20,8 +20,8 @@ def scores_of_events(scores: Scores, event: Event | Batch) -> list[Scores]:
     """Return the scores of each event of a batch, of an event its own.
 
     Fields of points are cut at the borders of the events, edges go where they start, and of ``own`` those tensors are
-    kept that have a row for each point, or hold the matrices of the events (:data:`PAIR_MATRICES`). Graphs, scores of stages and of earlier iterations stay behind. Times are
-    shared out evenly.
+    kept that have a row for each point, or hold the matrices of the events (:data:`PAIR_MATRICES`). Graphs, scores of
+    stages and of earlier iterations stay behind. Times are shared out evenly.
     """
     if not isinstance(event, Batch):
         return [scores]

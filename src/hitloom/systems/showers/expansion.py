@@ -15,6 +15,7 @@ Shape letters: M hits, F columns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,10 @@ class HitExpansion(nn.Module):
         When a column that is expanded is not among the names.
     """
 
+    if TYPE_CHECKING:  # TorchScript reads annotations of a class and does not know these
+        unit: Tensor
+        position: Tensor
+
     def __init__(self, names: Sequence[str], scales: Mapping[str, float], *, num_waves: int) -> None:
         super().__init__()
         missing = [name for name in (*WAVES, "cos", "sin") if name not in names]
@@ -65,13 +70,13 @@ class HitExpansion(nn.Module):
         self.cos, self.sin = names.index("cos"), names.index("sin")
         self.register_buffer("unit", torch.tensor(unit), persistent=False)
         self.register_buffer("position", torch.tensor([names.index(name) for name in WAVES]), persistent=False)
-        self.half = 2 * UNITS["x"] / LONGEST  # positions in units of half the longest wavelength
+        self.turn = 2 * UNITS["x"] / LONGEST  # positions in units of half the longest wavelength
         self.num_outputs = len(names) + 2 * (len(WAVES) * num_waves + NUM_ANGLES)
 
     def forward(self, columns: Tensor) -> Tensor:
         """Return the columns, the waves and the angles."""
         flat = columns.reshape(-1, columns.shape[-1]) * self.unit
-        parts = [flat, fourier_terms(flat.index_select(1, self.position) * self.half, self.num_waves)]
+        parts = [flat, fourier_terms(flat.index_select(1, self.position) * self.turn, self.num_waves)]
         cos, sin = flat[:, self.cos], flat[:, self.sin]
         for _ in range(NUM_ANGLES):
             cos, sin = cos * cos - sin * sin, 2 * cos * sin

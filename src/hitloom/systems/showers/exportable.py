@@ -50,6 +50,9 @@ _NOT_FUSED = (SUMMARY, "true_id")
 class EncoderPart(nn.Module):
     """Shapes: (1, hits, F) -> (1, 1, e)."""
 
+    if TYPE_CHECKING:  # TorchScript reads annotations of a class and does not know these
+        floor: Tensor
+
     def __init__(self, network: ShowerNetwork, names: tuple[str, ...]) -> None:
         super().__init__()
         self.encoder = network.encoder
@@ -87,11 +90,14 @@ class SimilarityPart(nn.Module):
 class ScriptedSimilarity(nn.Module):
     """The same as :class:`SimilarityPart`, written for the compiler of TorchScript."""
 
+    if TYPE_CHECKING:
+        pair: Any
+
     def __init__(self, head: PairHead) -> None:
         super().__init__()
         self.pair, self.single = head.pair, head.single
         self.symmetric = head.symmetric
-        self.block = BLOCK_NUMBERS // head.pair[0].out_features
+        self.block = BLOCK_NUMBERS // self.pair[0].out_features
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Go through as many rows at once as fit into a block."""
@@ -118,8 +124,9 @@ class ScriptedSimilarity(nn.Module):
 def pair_logits(head: PairHead, vectors: Tensor) -> Tensor:
     """Return the logits (N, N) of a pair head in a fixed number of steps, for any exporter."""
     left, right = head.project(vectors)
-    weight: Tensor = head.pair[2].weight[0]
-    one_order = (left[:, :1] * right[None, :, 0] * 0.0) + head.pair[2].bias
+    last: Any = head.pair[2]
+    weight: Tensor = last.weight[0]
+    one_order = (left[:, :1] * right[None, :, 0] * 0.0) + last.bias
     for first in range(0, weight.shape[0], BLOCK_HIDDEN):
         block = slice(first, first + BLOCK_HIDDEN)
         hidden = torch.relu(left.T[block, :, None] + right.T[block, None, :])
