@@ -79,7 +79,8 @@ def test_compare_baselines(cli, store, tmp_path):
     ("arguments", "text"),
     [
         (("--set", "eps=0.3"), "eps"),
-        (("--family", "showers"), "unknown family of evaluation 'showers'"),
+        (("--family", "hadrons"), "unknown family of evaluation 'hadrons'"),
+        (("--family", "showers"), "is no event of this kind"),
         (("--set", "truths=[MC]"), "truths"),
     ],
 )

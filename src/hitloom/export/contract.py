@@ -86,3 +86,17 @@ def _inside(model: Path, to: str) -> dict[str, Any]:
     if not text:
         raise DataError(f"{model}: holds no contract; mend: export it again")
     return dict(json.loads(text))
+
+
+def text_lines(path: str | Path, *, kind: str, version: int) -> list[str]:
+    """Return the lines of a text file of the C++ programs, whose first line names its kind and version.
+
+    Raises
+    ------
+    DataError
+        When the file is of another kind or version.
+    """
+    lines = Path(path).read_text(encoding="ascii").splitlines()
+    if not lines or lines[0] != f"{kind} {version}":
+        raise DataError(f"{path}: no '{kind}' of version {version}")
+    return lines

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from hitloom.errors import DataError
 from hitloom.event import Event
-from hitloom.export.contract import read_contract
+from hitloom.export.contract import read_contract, text_lines
 from hitloom.grouping.edge_linking import Thresholds, link_edges
 from hitloom.result import Result
 from hitloom.systems.base import point_ids
@@ -150,9 +150,7 @@ def read_partitions(path: str | Path) -> Iterator[Linked]:
     DataError
         When the file is of another kind.
     """
-    lines = Path(path).read_text(encoding="ascii").splitlines()
-    if not lines or lines[0] != f"{RESULTS} {TEXT_VERSION}":
-        raise DataError(f"{path}: no '{RESULTS}' of version {TEXT_VERSION}")
+    lines = text_lines(path, kind=RESULTS, version=TEXT_VERSION)
     for number, line in enumerate(lines):
         if line.startswith("event "):
             labels, probability = (lines[number + step].split()[1:] for step in (1, 2))

@@ -24,6 +24,7 @@ from torch import Tensor
 from hitloom.data.shower_layout import HIT_FEATURES, view_code
 from hitloom.errors import DataError
 from hitloom.event import Event
+from hitloom.export.contract import text_lines
 from hitloom.export.pandora import read_sidecar
 from hitloom.export.torchscript import reader
 from hitloom.grouping.accessory import compose, connected_accessory, scaled_threshold, two_stage
@@ -190,9 +191,7 @@ def read_groups(path: str | Path) -> Iterator[Grown]:
     DataError
         When the file is of another kind.
     """
-    lines = Path(path).read_text(encoding="ascii").splitlines()
-    if not lines or lines[0] != f"{RESULTS} {TEXT_VERSION}":
-        raise DataError(f"{path}: no '{RESULTS}' of version {TEXT_VERSION}")
+    lines = text_lines(path, kind=RESULTS, version=TEXT_VERSION)
     for number, line in enumerate(lines):
         if line.startswith("event "):
             words = line.split()

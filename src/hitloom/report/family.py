@@ -32,6 +32,9 @@ _FAMILIES = {
     "tracks": "hitloom.report.track_family:TrackFamily",
 }
 
+MAX_BYTES = 2_000_000_000
+"""Stores up to this size may be held in memory while their results are counted."""
+
 AttributionsOf = Callable[[Iterable[Event]], Mapping[str, Mapping[str, float]]]
 HistoryOf = Callable[[Event], Sequence[Tensor]]
 SamplesOf = Callable[[Sequence[Event], int], NDArray[np.bool_]]
@@ -146,6 +149,62 @@ class Family(ABC):
         raise ConfigError(f"--phoenix: not for {self.name}; mend: leave it out, the HTML page shows the event in 3D")
 
 
+class PackagedFamily(Family):
+    """A family whose steps are modules of one package.
+
+    ``collect.collect``, ``compare.differences``, ``headline.headline_of``, ``write.write_outputs``,
+    ``text.summary_lines`` and ``text.side_by_side_lines``; each is imported when it is needed.
+    """
+
+    package: ClassVar[str]
+
+    def _step(self, module: str, name: str) -> Callable[..., Any]:
+        step: Callable[..., Any] = getattr(importlib.import_module(f"{self.package}.{module}"), name)
+        return step
+
+    def collect(
+        self,
+        opened: Opened,
+        events: Iterable[Event],
+        config: Any,
+        *,
+        main: bool,
+        inside: Inside,
+        on_event: Callable[[int], None],
+    ) -> tuple[dict[str, Any], Any]:
+        counted: tuple[dict[str, Any], Any] = self._step("collect", "collect")(
+            opened, events, config, main=main, inside=inside, on_event=on_event
+        )
+        return counted
+
+    def headline(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        numbers: dict[str, Any] = self._step("headline", "headline_of")(metrics)
+        return numbers
+
+    def compare(self, first: Mapping[str, Any], second: Mapping[str, Any], config: Any) -> dict[str, Any]:
+        differences: dict[str, Any] = self._step("compare", "differences")(first, second, config)
+        return differences
+
+    def write(self, metrics: Mapping[str, Any], view: Any, output: Path, config: Any) -> list[Path]:
+        paths: list[Path] = self._step("write", "write_outputs")(metrics, view, output, config)
+        return paths
+
+    def summary_lines(self, metrics: Mapping[str, Any]) -> list[str]:
+        lines: list[str] = self._step("text", "summary_lines")(metrics)
+        return lines
+
+    def side_by_side_lines(self, metrics: Mapping[str, Any]) -> list[str]:
+        lines: list[str] = self._step("text", "side_by_side_lines")(metrics)
+        return lines
+
+
+def keep_in_memory(events: Iterable[Event]) -> None:
+    """Have a store that can be held in memory read once for all methods."""
+    keep: Any = getattr(events, "keep_in_memory", None)
+    if keep is not None:
+        keep(max_bytes=MAX_BYTES)
+
+
 def family_names() -> list[str]:
     """Return the names of the families."""
     return list(_FAMILIES)
@@ -178,11 +237,16 @@ def family_of(events: Iterable[Event], wanted: str | None = None) -> Family:
     Raises
     ------
     ConfigError
-        When ``wanted`` is unknown.
+        When ``wanted`` is unknown, or the events are not of its kind.
     """
-    if wanted is not None:
-        return get_family(wanted)
     first = next(iter(events), None)
+    if wanted is not None:
+        family = get_family(wanted)
+        if first is not None and not family.fits(first):
+            raise ConfigError(
+                f"--family {wanted}: {first.describe()} is no event of this kind; mend: leave it out, the events choose"
+            )
+        return family
     families = [get_family(name) for name in _FAMILIES]
     return next((family for family in families if first is not None and family.fits(first)), families[-1])
 

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hitloom._version import __version__
 from hitloom.errors import DataError
 
 POLICY = (
@@ -127,3 +128,20 @@ def _plain(value: Any) -> Any:
     if isinstance(value, int):
         return value
     return str(value)
+
+
+NO_PANEL: dict[str, Any] = {"display": None, "panel": "", "plotly": "", "figures": "", "script": "", "data_id": ""}
+"""What a report without an event display has in its place."""
+
+
+def panel_page(title: str, panel: str, values: Mapping[str, Any]) -> str:
+    """Return an event display, the template ``panel`` with its values, as a page of its own."""
+    frame = {
+        "title": title,
+        "policy": POLICY,
+        "style": raw(template_text("style.css")),
+        "version": __version__,
+        "plotly": plotly_script(),
+        "panel": panel,
+    }
+    return render("panel_page.html", frame | dict(values))

@@ -155,6 +155,16 @@ def baseline_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def bootstrap_rows(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the provenance of an evaluation whose intervals rest on resampling, methods beside it included."""
+    return [
+        *provenance_rows(metrics),
+        ("definitions of the metrics", metrics["definition_version"]),
+        ("seed of the bootstrap", str(metrics["provenance"]["seed"])),
+        *baseline_rows(metrics),
+    ]
+
+
 def listings(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the configuration of the evaluation and, where there is one, the record of the inference, as YAML."""
     made = metrics["provenance"]

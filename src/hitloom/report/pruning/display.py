@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hitloom._version import __version__
-from hitloom.report.page import POLICY, plotly_script, raw, render, script_json, template_text
+from hitloom.report.page import panel_page, raw, script_json, template_text
 from hitloom.report.palette import GREY, SERIES
 from hitloom.report.pruning.figures import COLOURS
 from hitloom.report.pruning.view import KINDS, PruningView
@@ -140,12 +139,6 @@ def pruning_panel(views: Sequence[PruningView]) -> dict[str, Any]:
 
 def pruning_page(views: Sequence[PruningView]) -> str:
     """Return the display of tracksters as a page of its own."""
-    values = {
-        "title": f"Trackster {views[0].event_id} before and after pruning",
-        "policy": POLICY,
-        "style": raw(template_text("style.css")),
-        "version": __version__,
-        "plotly": plotly_script(),
-        "panel": "pruning_panel.html",
-    }
-    return render("panel_page.html", values | pruning_panel(views))
+    return panel_page(
+        f"Trackster {views[0].event_id} before and after pruning", "pruning_panel.html", pruning_panel(views)
+    )

@@ -7,15 +7,14 @@ from typing import Any
 
 from hitloom._version import __version__
 from hitloom.report.numbers import percent
-from hitloom.report.page import POLICY, plotly_script, raw, render, template_text
+from hitloom.report.page import NO_PANEL, POLICY, plotly_script, raw, render, template_text
 from hitloom.report.page_parts import (
     Drawn,
-    baseline_rows,
+    bootstrap_rows,
     diagnostics,
     lede,
     listings,
     plot_groups,
-    provenance_rows,
     time_tile,
 )
 from hitloom.report.pruning.collect import Shown
@@ -102,20 +101,9 @@ def report_page(
         "timing_rows": timing_rows(metrics),
         "names": list(members(metrics)),
         "words": WORDS,
-        "provenance": [
-            *provenance_rows(metrics),
-            ("definitions of the metrics", metrics["definition_version"]),
-            ("seed of the bootstrap", str(metrics["provenance"]["seed"])),
-            *baseline_rows(metrics),
-        ],
+        "provenance": bootstrap_rows(metrics),
         "listings": listings(metrics),
-        "display": None,
-        "panel": "",
-        "plotly": "",
-        "figures": "",
-        "script": "",
-        "data_id": "",
-    }
+    } | NO_PANEL
     if shown.views and config.display:
         values |= pruning_panel(shown.views) | {"plotly": plotly_script(), "panel": "pruning_panel.html"}
     return render("pruning_report.html", values)

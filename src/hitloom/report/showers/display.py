@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hitloom._version import __version__
 from hitloom.metrics.shower_particles import name_of
-from hitloom.report.page import POLICY, plotly_script, raw, render, script_json, template_text
+from hitloom.report.page import panel_page, raw, script_json, template_text
 from hitloom.report.palette import GREY, SERIES
 from hitloom.report.showers.figures import colours_of
 from hitloom.report.showers.view import PANELS, ShowerView
@@ -142,12 +141,4 @@ def shower_panel(views: Sequence[ShowerView]) -> dict[str, Any]:
 
 def shower_page(views: Sequence[ShowerView]) -> str:
     """Return the display of wire views as a page of its own."""
-    values = {
-        "title": f"Slice {views[0].slice}: clusters and groups",
-        "policy": POLICY,
-        "style": raw(template_text("style.css")),
-        "version": __version__,
-        "plotly": plotly_script(),
-        "panel": "shower_panel.html",
-    }
-    return render("panel_page.html", values | shower_panel(views))
+    return panel_page(f"Slice {views[0].slice}: clusters and groups", "shower_panel.html", shower_panel(views))

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hitloom.data.shower_layout import VIEWS, is_shower_event
 from hitloom.event import Event
-from hitloom.report.family import Family, Inside
-from hitloom.report.showers.collect import collect
-from hitloom.report.showers.compare import differences
+from hitloom.report.family import PackagedFamily, keep_in_memory
 from hitloom.report.showers.config import ShowerEvaluationConfig
 from hitloom.report.sources import Opened
 from hitloom.result import Result
 
-MAX_BYTES = 2_000_000_000
-"""Stores up to this size are read once for all methods."""
 
-
-class ShowerFamily(Family):
+class ShowerFamily(PackagedFamily):
     """An event is one wire view of a slice, points are 2D clusters, constituents are hits; groups are particles."""
 
     name = "showers"
+    package = "hitloom.report.showers"
     config_class = ShowerEvaluationConfig
 
     def fits(self, event: Event) -> bool:
@@ -31,9 +27,7 @@ class ShowerFamily(Family):
     def settings(
         self, config: ShowerEvaluationConfig, opened: Opened, events: Iterable[Event]
     ) -> ShowerEvaluationConfig:
-        keep: Any = getattr(events, "keep_in_memory", None)
-        if keep is not None:
-            keep(max_bytes=MAX_BYTES)
+        keep_in_memory(events)
         known = grouping_of(opened.meta)
         missing = [name for name in ("threshold", "accessory_max_hits") if getattr(config, name) is None]
         return config.model_copy(update={name: known[name] for name in missing if name in known})
@@ -54,43 +48,6 @@ class ShowerFamily(Family):
         from hitloom.report.showers.other_reco import open_reconstruction
 
         return open_reconstruction(Path(source), name=name)
-
-    def collect(
-        self,
-        opened: Opened,
-        events: Iterable[Event],
-        config: ShowerEvaluationConfig,
-        *,
-        main: bool,
-        inside: Inside,
-        on_event: Callable[[int], None],
-    ) -> tuple[dict[str, Any], Any]:
-        return collect(opened, events, config, main=main, inside=inside, on_event=on_event)
-
-    def headline(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        from hitloom.report.showers.headline import headline_of
-
-        return headline_of(metrics)
-
-    def compare(
-        self, first: Mapping[str, Any], second: Mapping[str, Any], config: ShowerEvaluationConfig
-    ) -> dict[str, Any]:
-        return differences(first, second, config)
-
-    def write(self, metrics: Mapping[str, Any], view: Any, output: Path, config: ShowerEvaluationConfig) -> list[Path]:
-        from hitloom.report.showers.write import write_outputs
-
-        return write_outputs(metrics, view, output, config)
-
-    def summary_lines(self, metrics: Mapping[str, Any]) -> list[str]:
-        from hitloom.report.showers.text import summary_lines
-
-        return summary_lines(metrics)
-
-    def side_by_side_lines(self, metrics: Mapping[str, Any]) -> list[str]:
-        from hitloom.report.showers.text import side_by_side_lines
-
-        return side_by_side_lines(metrics)
 
     def companions(self, event_id: int) -> Sequence[int]:
         return [event_id - event_id % 10 + code for code in VIEWS if code != event_id % 10]

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hitloom._version import __version__
 from hitloom.report.outline import Floats, Ints, outline_3d
-from hitloom.report.page import POLICY, plotly_script, raw, render, script_json, template_text
+from hitloom.report.page import panel_page, raw, script_json, template_text
 from hitloom.report.palette import GREY, SERIES, candidate_colour
 from hitloom.report.tracksters.view import MODES, TracksterView, limited
 
@@ -196,13 +195,5 @@ def _counts(view: TracksterView) -> str:
 
 def trackster_page(view: TracksterView, *, max_points: int = MAX_POINTS) -> str:
     """Return the display of one event as a page of its own."""
-    values = {
-        "title": f"Event {view.event_id}",
-        "policy": POLICY,
-        "style": raw(template_text("style.css")),
-        "version": __version__,
-        "plotly": plotly_script(),
-        "panel": "trackster_panel.html",
-        "data_id": "trackster-display-data",
-    }
-    return render("panel_page.html", values | trackster_panel(view, max_points=max_points))
+    values = trackster_panel(view, max_points=max_points) | {"data_id": "trackster-display-data"}
+    return panel_page(f"Event {view.event_id}", "trackster_panel.html", values)

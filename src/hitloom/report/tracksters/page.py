@@ -8,15 +8,14 @@ from typing import Any
 from hitloom._version import __version__
 from hitloom.metrics.edge_energy import CONFUSION_NAMES
 from hitloom.report.numbers import UNDEFINED, percent
-from hitloom.report.page import POLICY, plotly_script, raw, render, template_text
+from hitloom.report.page import NO_PANEL, POLICY, plotly_script, raw, render, template_text
 from hitloom.report.page_parts import (
     Drawn,
-    baseline_rows,
+    bootstrap_rows,
     diagnostics,
     lede,
     listings,
     plot_groups,
-    provenance_rows,
     time_tile,
 )
 from hitloom.report.report_tables import Row, cell, timing_rows
@@ -119,13 +118,9 @@ def report_page(
         "timing_rows": timing_rows(metrics),
         "names": [metrics["name"], *metrics["baselines"]],
         "words": WORDS,
-        "provenance": _provenance(metrics),
+        "provenance": bootstrap_rows(metrics),
         "listings": listings(metrics),
-        "display": None,
-        "plotly": "",
-        "figures": "",
-        "script": "",
-    }
+    } | NO_PANEL
     if view is not None:
         values |= trackster_panel(view, max_points=config.max_display_points) | {"plotly": plotly_script()}
     return render("trackster_report.html", values)
@@ -216,13 +211,4 @@ def _components(metrics: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
             f"{item['max_size']:,}",
         )
         for name, item in metrics["candidate_graph"]["components"].items()
-    ]
-
-
-def _provenance(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        *provenance_rows(metrics),
-        ("definitions of the metrics", metrics["definition_version"]),
-        ("seed of the bootstrap", str(metrics["provenance"]["seed"])),
-        *baseline_rows(metrics),
     ]

@@ -112,7 +112,7 @@ class Pruning(System):
         score = scores.point_score.detach().cpu()
         if not bool(torch.isfinite(score).all()):
             raise DataError(f"{event.describe()}: a score is not finite; mend: features of usual size, or the weights")
-        labels = torch.where(decisions(self.config, scores, event.energy).cpu(), -1, 0)
+        labels = torch.where(decisions(self.config, scores, event.columns(("energy",))[:, 0]).cpu(), -1, 0)
         return Result(
             event_id=int(event.event_id) if "event_id" in event else 0, point_id=point_ids(event), labels=labels,
             point_score=score, timing=scores.timing,

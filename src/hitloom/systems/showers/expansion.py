@@ -66,7 +66,7 @@ class HitExpansion(nn.Module):
             1.0 if scale is None else 1 / (scales[scale] * UNITS[name])
             for name, scale in zip(names, known, strict=True)
         ]
-        self.num_waves = num_waves
+        self.num_waves, self.num_angles = num_waves, NUM_ANGLES
         self.cos, self.sin = names.index("cos"), names.index("sin")
         self.register_buffer("unit", torch.tensor(unit), persistent=False)
         self.register_buffer("position", torch.tensor([names.index(name) for name in WAVES]), persistent=False)
@@ -78,7 +78,7 @@ class HitExpansion(nn.Module):
         flat = columns.reshape(-1, columns.shape[-1]) * self.unit
         parts = [flat, fourier_terms(flat.index_select(1, self.position) * self.turn, self.num_waves)]
         cos, sin = flat[:, self.cos], flat[:, self.sin]
-        for _ in range(NUM_ANGLES):
+        for _ in range(self.num_angles):
             cos, sin = cos * cos - sin * sin, 2 * cos * sin
             parts += [torch.stack([cos, sin], 1)]
         out = torch.cat(parts, 1)

@@ -15,7 +15,6 @@ Shape letters: N clusters, M hits, C raw columns of a hit, F features of a hit, 
 
 from __future__ import annotations
 
-import copy
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -221,19 +220,6 @@ def scripted(module: nn.Module) -> nn.Module:
         return torch.jit.script(module.eval())  # type: ignore[no-any-return]
 
 
-def compiled_encoder(part: EncoderPart) -> nn.Module:
-    """Return the encoder as TorchScript compiles it; what expands columns has no branches and is traced before."""
-    compiled = copy.copy(part)
-    compiled._modules = dict(part._modules)
-    if not isinstance(part.expand, nn.Identity):
-        example = torch.zeros(1, 7, len(part.get_buffer("floor")))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
-            compiled.expand = torch.jit.trace(part.expand, example, check_trace=False)
-    return scripted(compiled)
-
-
 def showers_signature(system: Showers) -> ExportSignature:
     """Return the signature of the fused form with its contract.
 
@@ -287,7 +273,7 @@ def part_signatures(system: Showers) -> dict[str, ExportSignature]:
 
     return {
         "encoder": _part(
-            encoder, ("hits", widths[0], "num_hits"), ("vector", {0: "one"}), lambda: compiled_encoder(encoder),
+            encoder, ("hits", widths[0], "num_hits"), ("vector", {0: "one"}), lambda: scripted(encoder),
             example=one_cluster,
         ),
         "attention": _part(
