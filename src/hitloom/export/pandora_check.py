@@ -62,7 +62,7 @@ class Validation:
 
 
 def validate(system: Showers, folder: str | Path, events: Iterable[Event], *, seed: int = 0) -> Validation:
-    """Compare the exported parts with the system on views.
+    """Compare the exported parts with the system on views, with one thread: the encoder is called for every cluster.
 
     Parameters
     ----------
@@ -74,7 +74,15 @@ def validate(system: Showers, folder: str | Path, events: Iterable[Event], *, se
     DataError
         When files and sidecar do not belong together, or a view lacks what the system reads.
     """
-    served = ServedShowers(folder)
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _validate(system, ServedShowers(folder), events, seed)
+    finally:
+        torch.set_num_threads(num_threads)
+
+
+def _validate(system: Showers, served: ServedShowers, events: Iterable[Event], seed: int) -> Validation:
     generator = torch.Generator().manual_seed(seed)
     shuffles = system.config.similarity.form == "symmetric"
     found = Validation()
