@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from docs_page import DOCS, names_of_example
 
 from hitloom.report.evaluate import evaluate_results
 from hitloom.report.tracksters.config import TracksterEvaluationConfig
 from hitloom.result import Result
 from trackster_toy import toy_trackster_event
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "linking_evaluation.md"
+PAGE = DOCS / "linking_evaluation.md"
 
 
 @pytest.fixture(scope="module")
@@ -27,10 +27,8 @@ def linked():
     return [event], [Result(event_id=1, point_id=torch.arange(event.num_points), labels=torch.arange(event.num_points))]
 
 
-def test_the_example_runs(text, linked):
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict = {}
-    exec(compile(code, str(PAGE), "exec"), names)
+def test_the_example_runs(linked):
+    names = names_of_example(PAGE)
     efficiency, overlap = names["numbers"](*linked)
     assert efficiency["definition"]
     assert set(overlap) == {"SC", "CP"}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from docs_page import DOCS, names_of_example
 from pruning_results import result_of, tracksters
 
 from hitloom.metrics.pruning_counts import GROUPS
@@ -15,7 +15,7 @@ from hitloom.metrics.pruning_samples import SAMPLE_DEFINITIONS
 from hitloom.report.evaluate import evaluate_results
 from hitloom.report.pruning.config import PruningEvaluationConfig
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "pruning_evaluation.md"
+PAGE = DOCS / "pruning_evaluation.md"
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,8 @@ def text() -> str:
     return PAGE.read_text(encoding="utf-8")
 
 
-def test_the_example_runs(text):
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict = {}
-    exec(compile(code, str(PAGE), "exec"), names)
+def test_the_example_runs():
+    names = names_of_example(PAGE)
     events = tracksters(8)
     f1, gain = names["numbers"](events, [result_of(event) for event in events])
     assert f1["definition"] == RATE_DEFINITIONS["f1"]

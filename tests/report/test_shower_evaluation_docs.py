@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
+from docs_page import DOCS, names_of_example
 from shower_results import result_of, shower_views
 
 from hitloom.metrics.hit_partition import PARTITION_DEFINITIONS
@@ -16,7 +16,7 @@ from hitloom.report.showers.added import ROWS
 from hitloom.report.showers.collect import HITS
 from hitloom.report.showers.config import ShowerEvaluationConfig
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "shower_evaluation.md"
+PAGE = DOCS / "shower_evaluation.md"
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,8 @@ def text() -> str:
     return PAGE.read_text(encoding="utf-8")
 
 
-def test_the_example_runs(text):
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict = {}
-    exec(compile(code, str(PAGE), "exec"), names)
+def test_the_example_runs():
+    names = names_of_example(PAGE)
     events = shower_views(3)
     index, gain = names["numbers"](events, [result_of(event) for event in events])
     assert index["definition"] == PARTITION_DEFINITIONS["ari"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -64,6 +65,13 @@ class FileWriter(ABC):
         self.num_events += 1
         if len(self._waiting) >= self.chunk_size:
             self._flush()
+
+    def write_all(self, events: Iterable[Event]) -> int:
+        """Append all events, close the file and return their number."""
+        with self:
+            for event in events:
+                self.write(event)
+        return self.num_events
 
     def _flush(self) -> None:
         chunk, self._waiting = self._waiting, []

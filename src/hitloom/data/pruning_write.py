@@ -135,13 +135,10 @@ def write_pruning(
     chunk_size: int = 1000,
 ) -> int:
     """Write tracksters into one file and return their number; arguments as in :class:`PruningWriter`."""
-    with PruningWriter(
+    return PruningWriter(
         path, layout=layout, tracksters=tracksters, edges=edges, extras=extras, overwrite=overwrite,
         chunk_size=chunk_size,
-    ) as writer:  # fmt: skip
-        for event in events:
-            writer.write(event)
-    return writer.num_events
+    ).write_all(events)  # fmt: skip
 
 
 def write_pruning_folder(

@@ -197,10 +197,7 @@ def write_pandora(
     chunk_size: int = 200,
 ) -> int:
     """Write views into one file and return their number; arguments as in :class:`PandoraWriter`."""
-    with PandoraWriter(path, tree=tree, extras=extras, overwrite=overwrite, chunk_size=chunk_size) as writer:
-        for event in events:
-            writer.write(event)
-    return writer.num_events
+    return PandoraWriter(path, tree=tree, extras=extras, overwrite=overwrite, chunk_size=chunk_size).write_all(events)
 
 
 def write_pandora_folder(

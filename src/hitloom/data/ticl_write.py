@@ -108,7 +108,7 @@ def write_ticl(
     chunk_size: int = 50,
 ) -> int:
     """Write events of tracksters into one ROOT file and return their number; arguments as in :class:`TiclWriter`."""
-    with TiclWriter(
+    return TiclWriter(
         path,
         layouts=layouts,
         folder=folder,
@@ -116,10 +116,7 @@ def write_ticl(
         extra=extra,
         overwrite=overwrite,
         chunk_size=chunk_size,
-    ) as writer:
-        for event in events:
-            writer.write(event)
-    return writer.num_events
+    ).write_all(events)
 
 
 def write_ticl_folder(

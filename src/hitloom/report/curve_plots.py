@@ -1,4 +1,4 @@
-"""Plots of a rate against a kinematic quantity: one series a model on the same axes, 68 % Clopper-Pearson bars."""
+"""Plots of several methods on the same axes: a rate against a quantity with 68 % bars, and plain lines."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ AXIS_LABELS = {
     "num_points": "hits of the particle",
 }
 Scale = Literal["linear", "log", "even", "whole"]
+Curve = tuple[Sequence[float | None], Sequence[float | None]]
+"""x and y; None breaks a line."""
 MARKERS = ("o", "s", "D", "^", "v", "P")
 
 
@@ -103,6 +105,51 @@ def curve_figure(
     name_axes(lower, theme, x_label, "entries")
     legend(upper, theme)
     figure.align_ylabels([upper, lower])
+    return figure
+
+
+def lines_figure(
+    curves: Mapping[str, Curve],
+    *,
+    x_label: str,
+    y_label: str,
+    diagonal: bool = False,
+    markers: bool = False,
+    mark: tuple[float, str] | None = None,
+    places: Sequence[int] | None = None,
+    y_range: tuple[float, float] | None = (0.0, 1.03),
+    empty: str = "the results hold no scores",
+    theme: Theme = LIGHT,
+) -> Figure:
+    """Return one line for each curve (x, y) by name; None breaks a line.
+
+    Parameters
+    ----------
+    diagonal : bool
+        Draw y = x as a dotted line.
+    mark : (x, text) or None
+        A vertical line.
+    places : sequence of int or None
+        Place in the palette of each curve, so that a method has one colour in all plots; None = in order.
+    """
+    figure, (axes,) = canvas(theme, size=(SIZE[0], 3.6))
+    for number, (name, (x, y)) in zip(places or range(len(curves)), curves.items(), strict=True):
+        colour, dash = SERIES[number % len(SERIES)], "-" if number < len(SERIES) else (0, (4, 2))
+        axes.plot(_floats(x), _floats(y), color=colour, linewidth=1.5, linestyle=dash, label=name,
+                  marker="o" if markers else None, markersize=3.4)  # fmt: skip
+    if not any(len(x) for x, _ in curves.values()):
+        message(axes, theme, empty)
+    if diagonal:
+        axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+    if mark is not None:
+        axes.axvline(mark[0], color=theme.muted, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
+        axes.annotate(mark[1], (mark[0], 0.02), xycoords=("data", "axes fraction"), xytext=(3, 0),
+                      textcoords="offset points", fontsize=7.5, color=theme.muted)  # fmt: skip
+    if y_range is not None:
+        axes.set_ylim(*y_range)
+    axes.grid(True, axis="x", color=theme.grid, linewidth=0.8)
+    name_axes(axes, theme, x_label, y_label)
+    legend(axes, theme, num_columns=2)
     return figure
 
 

@@ -28,6 +28,14 @@ class Drawn:
     svg: str
 
 
+_USUALLY = "another sample of the same size would usually give"
+COUNTED_INTERVAL = (
+    "68 % interval", f"values of the true rate that are compatible with the counts; {_USUALLY} a number within it"
+)  # fmt: skip
+RESAMPLED_INTERVAL = ("68 % interval", f"values that are compatible with the sample; {_USUALLY} one within it")
+"""What an interval is, in the words of the reports: from counts, and from resampling."""
+
+
 def plot_groups(drawn: Sequence[Drawn], wanted: Sequence[PlotGroup]) -> list[dict[str, Any]]:
     """Return the groups that have plots; a plot stands in the first group that its name fits."""
     left = {item.plot.name: item for item in drawn}

@@ -11,7 +11,7 @@ from hitloom.report.config import EvaluationConfig
 from hitloom.report.edge_plots import edge_definitions, edge_rows
 from hitloom.report.numbers import count
 from hitloom.report.page import POLICY, plotly_script, raw, render, template_text
-from hitloom.report.page_parts import Drawn, diagnostics, lede, listings, plot_groups, provenance_rows
+from hitloom.report.page_parts import COUNTED_INTERVAL, Drawn, diagnostics, lede, listings, plot_groups, provenance_rows
 from hitloom.report.plots import Chosen
 from hitloom.report.report_tables import budget_rows, convention_rows, names_of, rate_rows, tiles, timing_rows
 from hitloom.report.side_by_side import side_by_side
@@ -36,11 +36,7 @@ WORDS = (
     ("noise", "a hit without a particle; it matches nothing"),
     ("pt, eta, phi", "transverse momentum (GeV), pseudorapidity and azimuth of a particle"),
     ("universe", "which hits of a particle count: all of the event (original), or those the network was given (input)"),
-    (
-        "68 % interval",
-        "values of the true rate that are compatible with the counts; another sample of the same size would usually "
-        "give a number within it",
-    ),
+    COUNTED_INTERVAL,
     ("eps, min_samples", "settings of DBSCAN, which groups hits that lie close together in the learned embedding"),
     (
         "edge, truth edge",

@@ -1,17 +1,16 @@
-"""Figures of pruning: curves of several methods, and a trackster before and after in three dimensions.
+"""Figure of pruning: a trackster before and after in three dimensions.
 
-All draw by the object-oriented interface of matplotlib, in the style of :mod:`hitloom.report.canvas`.
+It draws by the object-oriented interface of matplotlib, in the style of :mod:`hitloom.report.canvas`.
 Shape letters: N layer clusters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hitloom.report.canvas import FONT, SIZE, canvas, legend, message, name_axes
+from hitloom.report.canvas import FONT, SIZE
 from hitloom.report.palette import GREY, LIGHT, SERIES, STATUS, Theme
 from hitloom.report.pruning.view import KINDS, PruningView
 
@@ -21,52 +20,6 @@ if TYPE_CHECKING:
 COLOURS = {"TN": SERIES[0], "TP": STATUS["matched"], "FN": SERIES[1], "FP": STATUS["missed"]}
 """Colour of a layer cluster by truth and decision."""
 TRUTH_COLOURS = {"belongs to the trackster": COLOURS["TN"], "does not belong": COLOURS["FN"]}
-Curve = tuple[Sequence[float | None], Sequence[float | None]]
-
-
-def lines_figure(
-    curves: Mapping[str, Curve],
-    *,
-    x_label: str,
-    y_label: str,
-    diagonal: bool = False,
-    markers: bool = False,
-    mark: tuple[float, str] | None = None,
-    places: Sequence[int] | None = None,
-    y_range: tuple[float, float] | None = (0.0, 1.03),
-    empty: str = "the results hold no scores",
-    theme: Theme = LIGHT,
-) -> Figure:
-    """Return one line for each curve (x, y) by name; None breaks a line.
-
-    Parameters
-    ----------
-    diagonal : bool
-        Draw y = x as a dotted line.
-    mark : (x, text) or None
-        A vertical line.
-    places : sequence of int or None
-        Place in the palette of each curve, so that a method has one colour in all plots; None = in order.
-    """
-    figure, (axes,) = canvas(theme, size=(SIZE[0], 3.6))
-    for number, (name, (x, y)) in zip(places or range(len(curves)), curves.items(), strict=True):
-        colour, dash = SERIES[number % len(SERIES)], "-" if number < len(SERIES) else (0, (4, 2))
-        axes.plot(_floats(x), _floats(y), color=colour, linewidth=1.5, linestyle=dash, label=name,
-                  marker="o" if markers else None, markersize=3.4)  # fmt: skip
-    if not any(len(x) for x, _ in curves.values()):
-        message(axes, theme, empty)
-    if diagonal:
-        axes.plot([0, 1], [0, 1], color=theme.muted, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-    if mark is not None:
-        axes.axvline(mark[0], color=theme.muted, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
-        axes.annotate(mark[1], (mark[0], 0.02), xycoords=("data", "axes fraction"), xytext=(3, 0),
-                      textcoords="offset points", fontsize=7.5, color=theme.muted)  # fmt: skip
-    if y_range is not None:
-        axes.set_ylim(*y_range)
-    axes.grid(True, axis="x", color=theme.grid, linewidth=0.8)
-    name_axes(axes, theme, x_label, y_label)
-    legend(axes, theme, num_columns=2)
-    return figure
 
 
 def trackster_figure(view: PruningView, *, theme: Theme = LIGHT) -> Figure:
@@ -130,7 +83,3 @@ def _few_ticks() -> Any:
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(4)
-
-
-def _floats(values: Sequence[float | None]) -> Any:
-    return np.array([np.nan if value is None else float(value) for value in values])

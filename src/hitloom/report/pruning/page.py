@@ -9,6 +9,7 @@ from hitloom._version import __version__
 from hitloom.report.numbers import percent
 from hitloom.report.page import NO_PANEL, POLICY, plotly_script, raw, render, template_text
 from hitloom.report.page_parts import (
+    RESAMPLED_INTERVAL,
     Drawn,
     bootstrap_rows,
     diagnostics,
@@ -51,10 +52,7 @@ WORDS = (
     ("P(prune)", "the probability that a method gives a layer cluster to be pruned"),
     ("configuration", "the decisions on all layer clusters of a trackster together"),
     ("free-running", "a method feeds back only what it decided itself; teacher-forced would be to feed back the truth"),
-    (
-        "68 % interval",
-        "values that are compatible with the sample; another sample of the same size would usually give one within it",
-    ),
+    RESAMPLED_INTERVAL,
 )
 _GROUPS = (
     ("By size of the trackster", ("size_",), "The same decisions, by the number of layer clusters of the trackster."),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hitloom.report.curve_plots import curve_figure
+from hitloom.report.curve_plots import curve_figure, lines_figure
 from hitloom.report.numbers import percent
 from hitloom.report.page_parts import timing_plot
 from hitloom.report.plot import Plot
 from hitloom.report.pruning.collect import Shown
 from hitloom.report.pruning.config import PruningEvaluationConfig
-from hitloom.report.pruning.figures import lines_figure, trackster_figure
+from hitloom.report.pruning.figures import trackster_figure
 from hitloom.report.pruning.headline import SHORT
 from hitloom.report.pruning.tables import drawn_members
 from hitloom.report.summary_plots import histogram_figure

@@ -8,6 +8,7 @@ from typing import Any
 from hitloom._version import __version__
 from hitloom.report.page import NO_PANEL, POLICY, plotly_script, raw, render, template_text
 from hitloom.report.page_parts import (
+    RESAMPLED_INTERVAL,
     Drawn,
     bootstrap_rows,
     diagnostics,
@@ -47,10 +48,7 @@ WORDS = (
     ("purity", "share of the hits that are of the particle with most of their group"),
     ("completeness", "share of the hits that are in the group with most of their particle"),
     ("split, swallowed", "a particle in several groups of its own; a particle without a group of its own"),
-    (
-        "68 % interval",
-        "values that are compatible with the sample; another sample of the same size would usually give one within it",
-    ),
+    RESAMPLED_INTERVAL,
 )
 _GROUPS = (
     ("Against iterations", ("iterations_",), "Grouping repeated on merged clusters."),

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from hitloom.report.curve_plots import curve_figure
+from hitloom.report.curve_plots import curve_figure, lines_figure
 from hitloom.report.page_parts import timing_plot
 from hitloom.report.plot import Plot
-from hitloom.report.pruning.figures import lines_figure
 from hitloom.report.showers.collect import Shown
 from hitloom.report.showers.config import ShowerEvaluationConfig
 from hitloom.report.showers.figures import matrix_figure, slice_figure

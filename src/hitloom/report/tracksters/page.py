@@ -10,6 +10,7 @@ from hitloom.metrics.edge_energy import CONFUSION_NAMES
 from hitloom.report.numbers import UNDEFINED, percent
 from hitloom.report.page import NO_PANEL, POLICY, plotly_script, raw, render, template_text
 from hitloom.report.page_parts import (
+    COUNTED_INTERVAL,
     Drawn,
     bootstrap_rows,
     diagnostics,
@@ -53,11 +54,7 @@ WORDS = (
     ("dO, foreign energy", "energy of that candidate that is not of the group: what was linked wrongly"),
     ("working point", "the cut on the probability of an edge above which its ends are joined"),
     ("F1", "2 TP / (2 TP + FP + FN): one number for joining true edges and leaving false ones"),
-    (
-        "68 % interval",
-        "values of the true rate that are compatible with the counts; another sample of the same size would usually "
-        "give a number within it",
-    ),
+    COUNTED_INTERVAL,
 )
 _GROUPS = (
     ("Official rates of signal", ("rate_efficiency", "rate_purity", "rate_split", "rate_merge", "rate_fake"),
